@@ -27,7 +27,7 @@ userland() {
 	if [[ $1 == "$(host_qemu)" ]]; then
 		echo /
 	elif [[ $1 == 10 ]]; then
-		readlink -e "$CACHE/trixie" || die "no Debian 13 tree: run $VM/trees trixie"
+		"$VM/trees" trixie
 	else
 		die "QEMU $1 is not in this Debian, and only a Debian 13 tree is made"
 	fi
@@ -38,8 +38,8 @@ kernel_find() {
 	local -a images
 	case $1 in
 	6.12) K_ROOT= ;;
-	7.2) K_ROOT=$(readlink -e "$CACHE/trixie") || die "no Debian 13 tree: run $VM/trees trixie" ;;
-	debug) K_ROOT=$(readlink -e "$CACHE/debug") || die "no debug kernel: run $VM/trees debug" ;;
+	7.2) K_ROOT=$("$VM/trees" trixie) ;;
+	debug) K_ROOT=$("$VM/trees" debug) ;;
 	*) die "kernel $1 is not one of 6.12, 7.2, debug" ;;
 	esac
 	case $1 in
@@ -48,7 +48,7 @@ kernel_find() {
 		grep -Ev -- '-(cloud|rt)-amd64$' | sort -V) ;;
 	esac
 	K_IMAGE=${images[-1]}
-	[[ -r $K_IMAGE ]] || die "no image of kernel $1 under $K_ROOT/boot: run $VM/trees"
+	[[ -r $K_IMAGE ]] || die "no image of kernel $1 under $K_ROOT/boot"
 	K_RELEASE=${K_IMAGE##*/vmlinuz-}
 }
 
