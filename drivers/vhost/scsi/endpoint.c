@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Endpoint: a device's claim on the TPGs of one WWPN
+ *
+ * A claim has two halves.  vhost_scsi_tpg.vs says which device serves the
+ * TPG; it goes away at once when the owner of that device dies.
+ * vhost_scsi_tpg.users, with a configfs dependency, keeps the TPG and its
+ * nexus in place for commands that the backend still works on; it goes away
+ * when they are back.
+ */
+#include <linux/slab.h>
+
+#include "scsi.h"
+
+DEFINE_MUTEX(vhost_scsi_tpg_lock);
+LIST_HEAD(vhost_scsi_tpgs);
+
+static bool vhost_scsi_tpg_matches(const struct vhost_scsi_tpg *tpg,
+				   const char *wwpn)
+{
+	return tpg->nexus && !strcmp(tpg->wwn->name, wwpn);
+}
+
+/* Mark the TPGs of @wwpn as ours, or none of them. */
+static int vhost_scsi_endpoint_mark(struct vhost_scsi *vs,
+				    struct vhost_scsi_endpoint *ep,
+				    const char *wwpn)
+{
+	struct vhost_scsi_tpg *tpg;
+	int r = -ENODEV;
+
+	mutex_lock(&vhost_scsi_tpg_lock);
+	list_for_each_entry(tpg, &vhost_scsi_tpgs, entry) {
+		if (!vhost_scsi_tpg_matches(tpg, wwpn))
+			continue;
+		if (tpg->vs) {
+			r = -EBUSY;
+			break;
+		}
+		r = 0;
+	}
+	if (!r && vs->dead)
+		r = -EOWNERDEAD;
+	if (!r) {
+		list_for_each_entry(tpg, &vhost_scsi_tpgs, entry) {
+			if (!vhost_scsi_tpg_matches(tpg, wwpn))
+				continue;
+			/* Held until target_depend_item() has been called. */
+			config_item_get(&tpg->se_tpg.tpg_group.cg_item);
+			tpg->vs = vs;
+			tpg->users++;
+			ep->tpg[tpg->tag] = tpg;
+		}
+		vs->ep = ep;
+	}
+	mutex_unlock(&vhost_scsi_tpg_lock);
+	return r;
+}
+
+/**
+ * vhost_scsi_endpoint_claim - claim the TPGs of a target port
+ * @vs: device without an endpoint
+ * @wwpn: target port
+ *
+ * All TPGs of @wwpn that have a nexus, or none.
+ *
+ * Context: vhost_dev.mutex held.
+ * Return: 0; -ENODEV if there is none; -EBUSY if another device has one;
+ * -ENOENT if one is being removed; -EOWNERDEAD; -ENOMEM.
+ */
+int vhost_scsi_endpoint_claim(struct vhost_scsi *vs, const char *wwpn)
+{
+	struct vhost_scsi_endpoint *ep;
+	int i, r, err = 0;
+
+	lockdep_assert_held(&vs->dev.mutex);
+
+	ep = kzalloc(sizeof(*ep), GFP_KERNEL_ACCOUNT);
+	if (!ep)
+		return -ENOMEM;
+	strscpy(ep->wwpn, wwpn, sizeof(ep->wwpn));
+
+	r = vhost_scsi_endpoint_mark(vs, ep, wwpn);
+	if (r) {
+		kfree(ep);
+		return r;
+	}
+
+	/* configfs takes locks of its own, so not under ours. */
+	for (i = 0; i < VHOST_SCSI_MAX_TARGETS; i++) {
+		struct vhost_scsi_tpg *tpg = ep->tpg[i];
+		struct config_item *item;
+
+		if (!tpg)
+			continue;
+		item = &tpg->se_tpg.tpg_group.cg_item;
+		r = target_depend_item(item);
+		if (r) {
+			err = r;
+			mutex_lock(&vhost_scsi_tpg_lock);
+			tpg->vs = NULL;
+			tpg->users--;
+			ep->tpg[i] = NULL;
+			mutex_unlock(&vhost_scsi_tpg_lock);
+		}
+		config_item_put(item);
+	}
+	if (err)
+		vhost_scsi_endpoint_release(vs);
+	return err;
+}
+
+/**
+ * vhost_scsi_endpoint_unclaim_locked - let others have the TPGs
+ * @vs: device
+ *
+ * The first half of vhost_scsi_endpoint_release().
+ */
+void vhost_scsi_endpoint_unclaim_locked(struct vhost_scsi *vs)
+{
+	int i;
+
+	lockdep_assert_held(&vhost_scsi_tpg_lock);
+
+	if (!vs->ep)
+		return;
+	for (i = 0; i < VHOST_SCSI_MAX_TARGETS; i++)
+		if (vs->ep->tpg[i] && vs->ep->tpg[i]->vs == vs)
+			vs->ep->tpg[i]->vs = NULL;
+}
+
+/**
+ * vhost_scsi_endpoint_release - let go of the TPGs
+ * @vs: device with nothing in flight
+ *
+ * Context: vhost_dev.mutex held.
+ */
+void vhost_scsi_endpoint_release(struct vhost_scsi *vs)
+{
+	struct vhost_scsi_endpoint *ep;
+	int i;
+
+	lockdep_assert_held(&vs->dev.mutex);
+
+	mutex_lock(&vhost_scsi_tpg_lock);
+	vhost_scsi_endpoint_unclaim_locked(vs);
+	ep = vs->ep;
+	vs->ep = NULL;
+	for (i = 0; ep && i < VHOST_SCSI_MAX_TARGETS; i++)
+		if (ep->tpg[i])
+			ep->tpg[i]->users--;
+	mutex_unlock(&vhost_scsi_tpg_lock);
+
+	if (!ep)
+		return;
+	for (i = 0; i < VHOST_SCSI_MAX_TARGETS; i++)
+		if (ep->tpg[i])
+			target_undepend_item(&ep->tpg[i]->se_tpg.tpg_group.cg_item);
+	kfree(ep);
+}
+
+/**
+ * vhost_scsi_endpoint_named - is this the target port that is served?
+ * @vs: device
+ * @wwpn: target port
+ *
+ * Context: vhost_dev.mutex held.
+ */
+bool vhost_scsi_endpoint_named(struct vhost_scsi *vs, const char *wwpn)
+{
+	return vs->ep && !strcmp(vs->ep->wwpn, wwpn);
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Event queue: hot plug
+ *
+ * configfs only puts an event on a list; a worker delivers it.  An event that
+ * finds no buffer is dropped, and the guest is told with the next one, or when
+ * it provides a buffer, that it missed some.
+ */
+#include <linux/slab.h>
+#include <linux/vhost.h>
+
+#include "scsi.h"
+
+struct vhost_scsi_event {
+	struct list_head entry;
+	u32 event;
+	u32 reason;
+	u8 lun[8];
+};
+
+/**
+ * vhost_scsi_event_hotplug - a logical unit has come or will go
+ * @tpg: target
+ * @lun: logical unit
+ * @reason: VIRTIO_SCSI_EVT_RESET_*
+ *
+ * Context: configfs, vhost_scsi_tpg_lock held.  Does not wait for the guest.
+ */
+void vhost_scsi_event_hotplug(struct vhost_scsi_tpg *tpg, struct se_lun *lun,
+			      u32 reason)
+{
+	struct vhost_scsi *vs = tpg->vs;
+	struct vhost_scsi_event *event;
+	struct vhost_virtqueue *vq;
+	bool missed = true;
+
+	lockdep_assert_held(&vhost_scsi_tpg_lock);
+
+	if (!vs)
+		return;
+	vq = &vs->queues[VHOST_SCSI_VQ_EVT].vq;
+	if (!vhost_has_feature(vq, VIRTIO_SCSI_F_HOTPLUG))
+		return;
+
+	event = kzalloc(sizeof(*event), GFP_KERNEL);
+	if (event) {
+		event->event = VIRTIO_SCSI_T_TRANSPORT_RESET;
+		event->reason = reason;
+		event->lun[0] = 1;
+		event->lun[1] = tpg->tag;
+		if (lun->unpacked_lun >= 256)
+			event->lun[2] = lun->unpacked_lun >> 8 | 0x40;
+		event->lun[3] = lun->unpacked_lun;
+	}
+
+	spin_lock(&vs->event_lock);
+	if (event && vs->nevents < VHOST_SCSI_MAX_EVENTS) {
+		list_add_tail(&event->entry, &vs->events);
+		vs->nevents++;
+		missed = false;
+	}
+	vs->events_missed |= missed;
+	spin_unlock(&vs->event_lock);
+
+	if (missed)
+		kfree(event);
+	if (!vhost_vq_work_queue(vq, &vs->event_work))
+		queue_work(vhost_scsi_wq, &vs->reap_work);
+}
+
+/*
+ * What to tell the guest next?  Return: false if nothing.  The event, if there
+ * is one, is off the list.
+ */
+static bool vhost_scsi_event_next(struct vhost_scsi *vs,
+				  struct vhost_scsi_event **event, bool *missed)
+{
+	spin_lock(&vs->event_lock);
+	*event = list_first_entry_or_null(&vs->events, struct vhost_scsi_event,
+					  entry);
+	if (*event) {
+		list_del(&(*event)->entry);
+		vs->nevents--;
+	}
+	*missed = vs->events_missed;
+	vs->events_missed = false;
+	spin_unlock(&vs->event_lock);
+	return *event || *missed;
+}
+
+/* Return: false if there is no buffer. */
+static bool vhost_scsi_event_send(struct vhost_scsi_queue *q,
+				  const struct vhost_scsi_event *event,
+				  bool missed)
+{
+	struct vhost_virtqueue *vq = &q->vq;
+	struct virtio_scsi_event msg = {};
+	struct vhost_scsi_chain chain;
+	u32 type = VIRTIO_SCSI_T_NO_EVENT;
+	unsigned int try;
+
+	if (event) {
+		type = event->event;
+		msg.reason = cpu_to_vhost32(vq, event->reason);
+		memcpy(msg.lun, event->lun, sizeof(msg.lun));
+	}
+	if (missed)
+		type |= VIRTIO_SCSI_T_EVENTS_MISSED;
+	msg.event = cpu_to_vhost32(vq, type);
+
+	/* A guest that provides nothing but bad buffers gets no more than that. */
+	for (try = 0; try <= vq->num && READ_ONCE(q->vs->running); try++) {
+		u64 unanswered = q->stats.unanswered;
+
+		switch (vhost_scsi_ring_fetch(q, &chain)) {
+		case VHOST_SCSI_FETCHED:
+			vhost_scsi_ring_reply(q, &chain, &msg, sizeof(msg));
+			/* Too small a buffer is returned; try the next. */
+			if (q->stats.unanswered == unanswered)
+				return true;
+			break;
+		case VHOST_SCSI_REFUSED:
+			break;
+		case VHOST_SCSI_EMPTY:
+			if (!vhost_enable_notify(vq->dev, vq))
+				return false;
+			vhost_disable_notify(vq->dev, vq);
+			break;
+		case VHOST_SCSI_BROKEN:
+			return false;
+		}
+	}
+	return false;
+}
+
+/**
+ * vhost_scsi_event_run - deliver events
+ * @vs: device
+ *
+ * Context: worker.
+ */
+void vhost_scsi_event_run(struct vhost_scsi *vs)
+{
+	struct vhost_scsi_queue *q = &vs->queues[VHOST_SCSI_VQ_EVT];
+	struct vhost_scsi_event *event;
+	bool missed;
+
+	if (!vhost_scsi_queue_enter(q))
+		return;
+
+	down_read(&vs->gate);
+	mutex_lock(&q->vq.mutex);
+	if (vhost_vq_get_backend(&q->vq)) {
+		vhost_disable_notify(&vs->dev, &q->vq);
+		while (READ_ONCE(vs->running) &&
+		       vhost_scsi_event_next(vs, &event, &missed)) {
+			bool sent = vhost_scsi_event_send(q, event, missed);
+
+			kfree(event);
+			if (!sent) {
+				spin_lock(&vs->event_lock);
+				vs->events_missed = true;
+				spin_unlock(&vs->event_lock);
+				break;
+			}
+		}
+		vhost_scsi_ring_publish(q);
+	}
+	mutex_unlock(&q->vq.mutex);
+	up_read(&vs->gate);
+
+	vhost_scsi_queue_leave(q, 1);
+}
+
+/**
+ * vhost_scsi_event_drop - the guest is not served any more
+ * @vs: device
+ *
+ * Events that were not delivered count as missed.
+ *
+ * Context: process.
+ */
+void vhost_scsi_event_drop(struct vhost_scsi *vs)
+{
+	struct vhost_scsi_event *event, *next;
+	LIST_HEAD(events);
+
+	spin_lock(&vs->event_lock);
+	list_splice_init(&vs->events, &events);
+	if (vs->nevents)
+		vs->events_missed = true;
+	vs->nevents = 0;
+	spin_unlock(&vs->event_lock);
+
+	list_for_each_entry_safe(event, next, &events, entry)
+		kfree(event);
+}
+
+static void vhost_scsi_event_work(struct vhost_work *work)
+{
+	vhost_scsi_event_run(container_of(work, struct vhost_scsi, event_work));
+}
+
+/**
+ * vhost_scsi_event_init - prepare a new device
+ * @vs: device
+ */
+void vhost_scsi_event_init(struct vhost_scsi *vs)
+{
+	spin_lock_init(&vs->event_lock);
+	INIT_LIST_HEAD(&vs->events);
+	vhost_work_init(&vs->event_work, vhost_scsi_event_work);
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The end of a device, and of the process behind it (G12)
+ *
+ * The owner is the process that called VHOST_SET_OWNER; the workers run in its
+ * address space.  When it dies or executes another program, nobody can be
+ * answered any more.  A duplicate of the file descriptor may live on in an
+ * orchestrator, so the last close is too late to notice.  What does notice is
+ *
+ *   - the file's flush, when the owner's file table goes away;
+ *   - a failure to queue work: the vhost core has seen its worker killed;
+ *   - the last close, which is the same for us, whether or not an owner lives.
+ *
+ * From then on
+ *
+ *   - the device is dead.  No ring is looked at; only close ends that state;
+ *   - its TPGs are free at once for the next owner.  They cannot be removed
+ *     yet, because the backend may still work on commands of their nexus;
+ *   - whatever the backend returns is released without an answer;
+ *   - when all is returned, the reaper lets go of the TPGs and of the dead
+ *     process' memory.
+ *
+ * Nobody waits for the backend here: the count of requests in flight runs the
+ * reaper when it drops to 0.  So a backend that hangs makes neither the dying
+ * process nor the closing one unkillable.
+ */
+#include <linux/vhost.h>
+
+#include "scsi.h"
+#include "trace.h"
+
+/**
+ * vhost_scsi_owner_died - the owner is gone
+ * @vs: device
+ *
+ * Does nothing if that was known.
+ *
+ * Context: process.  Takes vhost_scsi_tpg_lock.
+ */
+void vhost_scsi_owner_died(struct vhost_scsi *vs)
+{
+	bool first;
+
+	mutex_lock(&vhost_scsi_tpg_lock);
+	first = !vs->dead;
+	if (first) {
+		kref_get(&vs->ref);
+		WRITE_ONCE(vs->dead, true);
+		WRITE_ONCE(vs->running, false);
+		/* Pairs with vhost_scsi_queue_enter(). */
+		smp_mb();
+		vhost_scsi_endpoint_unclaim_locked(vs);
+	}
+	mutex_unlock(&vhost_scsi_tpg_lock);
+
+	if (!first)
+		return;
+	trace_vhost_scsi_stop(vs->id, "owner died", vhost_scsi_inflight(vs));
+	queue_work(vhost_scsi_wq, &vs->reap_work);
+}
+
+/*
+ * Runs when the owner has died, when work could not be queued, and each time
+ * that a queue of a dead device has nothing in flight.
+ */
+static void vhost_scsi_owner_reap_work(struct work_struct *work)
+{
+	struct vhost_scsi *vs = container_of(work, struct vhost_scsi,
+					     reap_work);
+	bool last = false;
+	int i;
+
+	vhost_scsi_owner_died(vs);
+
+	for (i = 0; i < vs->dev.nvqs; i++) {
+		struct vhost_scsi_queue *q = &vs->queues[i];
+
+		if (llist_empty(&q->done))
+			continue;
+		mutex_lock(&q->vq.mutex);
+		vhost_scsi_ring_finish(q, false);
+		mutex_unlock(&q->vq.mutex);
+	}
+
+	if (vhost_scsi_inflight(vs))
+		return;
+
+	/* See vhost_scsi_ring_done(): somebody may be about to queue work. */
+	synchronize_rcu();
+
+	mutex_lock(&vs->dev.mutex);
+	if (!vs->reaped) {
+		vs->reaped = true;
+		last = true;
+		vhost_dev_stop(&vs->dev);
+		vhost_scsi_detach(vs);
+		vhost_dev_cleanup(&vs->dev);
+	}
+	mutex_unlock(&vs->dev.mutex);
+
+	if (last)
+		vhost_scsi_put(vs);
+}
+
+/**
+ * vhost_scsi_owner_init - prepare a new device
+ * @vs: device
+ */
+void vhost_scsi_owner_init(struct vhost_scsi *vs)
+{
+	INIT_WORK(&vs->reap_work, vhost_scsi_owner_reap_work);
+}
+
+/**
+ * vhost_scsi_owner_close - the last file descriptor is closed
+ * @vs: device
+ *
+ * Context: process.  With nothing in flight, the TPGs can be removed when this
+ * returns; it never waits for guest or backend.
+ */
+void vhost_scsi_owner_close(struct vhost_scsi *vs)
+{
+	vhost_scsi_owner_died(vs);
+	if (!vhost_scsi_inflight(vs))
+		flush_work(&vs->reap_work);
+}
+
+/**
+ * vhost_scsi_owner_flush - a process closes one of its descriptors
+ * @vs: device
+ * @id: its file table
+ *
+ * The owner has died, or executes another program, if the descriptor is from
+ * its file table but the address space is another (or none: exit drops that
+ * first).
+ */
+void vhost_scsi_owner_flush(struct vhost_scsi *vs, fl_owner_t id)
+{
+	if (id == READ_ONCE(vs->owner_files) &&
+	    current->mm != READ_ONCE(vs->dev.mm))
+		vhost_scsi_owner_died(vs);
+}

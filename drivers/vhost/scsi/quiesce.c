@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Start and stop
+ *
+ * Migration safety
+ * ================
+ *
+ * A guest is moved to another host by stopping its device here, copying its
+ * memory, and starting a device there.  That is correct only if "stopped" is
+ * absolute.  This is what stopped means, and where each part of it comes from.
+ *
+ * Everything rests on one count.  Each queue has vhost_scsi_queue.inflight:
+ *
+ *   - a worker takes one before it looks at vhost_scsi.running, and gives it
+ *     back when it has left the queue: vhost_scsi_queue_enter() and _leave();
+ *   - every fetched head takes one of its own while its worker still holds the
+ *     first, so before anybody else can see it: vhost_scsi_ring_fetch();
+ *   - that one is given back after the last access to guest memory on behalf
+ *     of the request: response written, pages unpinned, log and used ring
+ *     written, guest notified: vhost_scsi_ring_publish();
+ *   - a command that the driver itself sends to the target core holds one of
+ *     the control queue's: flush.c.
+ *
+ * vhost_scsi_stop(), run for VHOST_SCSI_CLEAR_ENDPOINT, goes through these
+ * steps, in this order:
+ *
+ *   1. running = false, full barrier.  A worker that counts itself in from now
+ *      on sees it and leaves the ring alone.  (G2: nothing is submitted any
+ *      more, whatever the guest kicks.  The kick is not lost: starting looks
+ *      at every ring once, step 6 of vhost_scsi_start().)
+ *
+ *   2. Wait for all counts to be 0.  A worker that was inside a ring has left
+ *      it, so nothing more is fetched; and every request that it fetched has
+ *      been completed by the backend, answered and returned, once.  (G1, and
+ *      G3: guest memory is not touched on anybody's behalf any more, no page
+ *      of it is pinned, no eventfd is signalled.  G4: what the requests wrote
+ *      is in the dirty log, because a head is returned after its log entries
+ *      are set.  G9: no write of ours is left that could overtake one of the
+ *      next host; a write that the backend itself gave up on is the storage's
+ *      to fence.)
+ *
+ *      The wait ends by a fatal signal of the caller too; the device is then
+ *      stopping still, and the next stop goes on where this one ended.  The
+ *      counts can be read meanwhile without any lock.  (G7)
+ *
+ *   3. Write back the volatile caches of all LUNs.  The guest was told that
+ *      these writes are done, and the next host reads the storage, not our
+ *      cache.  It must follow 2, or a write that completes later is missed.
+ *      A failure is reported and does not keep the device running.  (G5, G6)
+ *
+ *   4. Flush the vhost workers.  After 2 they cannot be doing more than
+ *      returning from a function; after this they are not doing that.
+ *
+ *   5. vhost_scsi_detach(): tell the vhost core that the rings are inactive,
+ *      free the commands, let go of the TPGs.  The core lets userspace change
+ *      ring addresses and indices from here on.
+ *
+ * Nothing in there looks at the rings, at the memory table, or at configfs, so
+ * none of these can refuse it (G6).
+ *
+ * The barrier of step 1 pairs with the one in vhost_scsi_queue_enter():
+ *
+ *	stop			worker
+ *	running = false		inflight++
+ *	smp_mb()		smp_mb()
+ *	read inflight		read running
+ *
+ * One of the two sees the other: the stop waits for the worker, or the worker
+ * turns back.
+ *
+ * Locks: stop and start run under vhost_dev.mutex alone while they wait.  No
+ * worker takes that, so a worker that waits for guest memory or the backend
+ * never waits for its own stop.  See scsi.h for the order.
+ */
+#include <linux/sched/signal.h>
+#include <linux/vhost.h>
+
+#include "scsi.h"
+#include "trace.h"
+
+/**
+ * vhost_scsi_queue_enter - count a worker in
+ * @q: queue
+ *
+ * Context: worker.
+ * Return: true if the guest is served.  The caller may then use the ring and
+ * vhost_scsi.ep until vhost_scsi_queue_leave().
+ */
+bool vhost_scsi_queue_enter(struct vhost_scsi_queue *q)
+{
+	atomic_inc(&q->inflight);
+	/* Pairs with vhost_scsi_halt(). */
+	smp_mb__after_atomic();
+	if (READ_ONCE(q->vs->running))
+		return true;
+	vhost_scsi_queue_leave(q, 1);
+	return false;
+}
+
+/**
+ * vhost_scsi_queue_leave - give back counts of vhost_scsi_queue.inflight
+ * @q: queue
+ * @count: how many
+ *
+ * The caller must not touch guest memory on their behalf afterwards.
+ *
+ * Context: any.  @q may be gone on return.
+ */
+void vhost_scsi_queue_leave(struct vhost_scsi_queue *q, unsigned int count)
+{
+	struct vhost_scsi *vs = q->vs;
+
+	/*
+	 * Whoever waits may free the device as soon as the count is 0; the
+	 * memory itself is freed after a grace period only.
+	 */
+	rcu_read_lock();
+	if (atomic_sub_and_test(count, &q->inflight) &&
+	    !READ_ONCE(vs->running)) {
+		wake_up_all(&vs->drained);
+		if (READ_ONCE(vs->dead))
+			queue_work(vhost_scsi_wq, &vs->reap_work);
+	}
+	rcu_read_unlock();
+}
+
+/**
+ * vhost_scsi_inflight - requests and workers in flight
+ * @vs: device
+ *
+ * Context: any; no lock is needed or taken (M2).
+ * Return: 0 if, while not running, the guest's memory is its own.
+ */
+unsigned int vhost_scsi_inflight(struct vhost_scsi *vs)
+{
+	unsigned int sum = 0;
+	int i;
+
+	for (i = 0; i < vs->dev.nvqs; i++)
+		sum += atomic_read(&vs->queues[i].inflight);
+	return sum;
+}
+
+/* Steps 1 and 2 of the comment above. */
+static int vhost_scsi_drain(struct vhost_scsi *vs)
+{
+	lockdep_assert_held(&vs->dev.mutex);
+
+	WRITE_ONCE(vs->running, false);
+	/* Pairs with vhost_scsi_queue_enter(). */
+	smp_mb();
+	return wait_event_killable(vs->drained, !vhost_scsi_inflight(vs));
+}
+
+/* A worker that never dies would serve nobody: the dead stay stopped (G12). */
+static void vhost_scsi_run(struct vhost_scsi *vs)
+{
+	int i;
+
+	mutex_lock(&vhost_scsi_tpg_lock);
+	if (!vs->dead)
+		smp_store_release(&vs->running, true);
+	mutex_unlock(&vhost_scsi_tpg_lock);
+
+	/* Kicks that came while nobody looked were dropped (G2). */
+	for (i = 0; i < vs->dev.nvqs; i++) {
+		struct vhost_virtqueue *vq = &vs->queues[i].vq;
+
+		if (vhost_vq_get_backend(vq))
+			vhost_poll_queue(&vq->poll);
+	}
+}
+
+/**
+ * vhost_scsi_pause - drain the device for a change that requests must not see
+ * @vs: device
+ *
+ * Context: vhost_dev.mutex held.  Sleeps, killably.
+ * Return: 0 if nothing is in flight until vhost_scsi_unpause(); -EINTR if the
+ * caller was killed, and the device goes on as before.
+ */
+int vhost_scsi_pause(struct vhost_scsi *vs)
+{
+	bool was = vs->running;
+	int r = vhost_scsi_drain(vs);
+
+	if (r) {
+		if (was)
+			vhost_scsi_run(vs);
+		return -EINTR;
+	}
+	return 0;
+}
+
+/**
+ * vhost_scsi_unpause - go on after vhost_scsi_pause()
+ * @vs: device
+ *
+ * Context: vhost_dev.mutex held.
+ */
+void vhost_scsi_unpause(struct vhost_scsi *vs)
+{
+	lockdep_assert_held(&vs->dev.mutex);
+	vhost_scsi_run(vs);
+}
+
+/**
+ * vhost_scsi_stop - stop serving the guest
+ * @vs: device
+ *
+ * See "Migration safety" above.  The endpoint stays attached.
+ *
+ * Context: vhost_dev.mutex held.  Sleeps, killably.
+ * Return: 0; -EINTR if the caller was killed, and the device is stopping.
+ */
+int vhost_scsi_stop(struct vhost_scsi *vs)
+{
+	int r;
+
+	trace_vhost_scsi_stop(vs->id, "drain", vhost_scsi_inflight(vs));
+	r = vhost_scsi_drain(vs);
+	if (!r)
+		r = vhost_scsi_flush_caches(vs);
+	/* The flushes themselves are counted. */
+	if (!r)
+		r = vhost_scsi_drain(vs);
+	if (r) {
+		trace_vhost_scsi_stop(vs->id, "killed",
+				      vhost_scsi_inflight(vs));
+		return -EINTR;
+	}
+	vhost_dev_flush(&vs->dev);
+	trace_vhost_scsi_stop(vs->id, "stopped", 0);
+	return 0;
+}
+
+/**
+ * vhost_scsi_detach - undo what vhost_scsi_start() set up
+ * @vs: device, stopped; not necessarily started to the end
+ *
+ * Context: vhost_dev.mutex held, nothing in flight.
+ */
+void vhost_scsi_detach(struct vhost_scsi *vs)
+{
+	int i;
+
+	lockdep_assert_held(&vs->dev.mutex);
+
+	for (i = 0; i < vs->dev.nvqs; i++) {
+		struct vhost_scsi_queue *q = &vs->queues[i];
+
+		mutex_lock(&q->vq.mutex);
+		vhost_vq_set_backend(&q->vq, NULL);
+		mutex_unlock(&q->vq.mutex);
+		vhost_scsi_cmds_free(q);
+	}
+	vhost_scsi_event_drop(vs);
+	vhost_scsi_endpoint_release(vs);
+}
+
+static int vhost_scsi_start_queue(struct vhost_scsi_queue *q)
+{
+	int r = 0;
+
+	/* The ring may have another size than last time. */
+	if (q->index >= VHOST_SCSI_VQ_IO)
+		r = vhost_scsi_cmds_alloc(q);
+	if (r)
+		return r;
+
+	mutex_lock(&q->vq.mutex);
+	q->broken = false;
+	q->returning = 0;
+	vhost_vq_set_backend(&q->vq, q->vs->ep);
+	r = vhost_vq_init_access(&q->vq);
+	mutex_unlock(&q->vq.mutex);
+	return r;
+}
+
+/**
+ * vhost_scsi_start - attach an endpoint and serve the guest
+ * @vs: device
+ * @wwpn: target port
+ *
+ * All or nothing: on an error the device is as it was (M8).
+ *
+ *   1. Every ring lies in memory that the owner may use.
+ *   2. Every ring that was set up can be read and written.  This waits for
+ *      userfaultfd, killably, and holds nothing that the fault handler, another
+ *      device or configfs could want (M9).
+ *   3. The TPGs of @wwpn are ours.
+ *   4. Each queue has commands for its ring, and its place on the used ring is
+ *      known.
+ *   5. running = true.
+ *   6. Every ring is looked at once.
+ *
+ * Context: vhost_dev.mutex held, the caller owns the device.  Sleeps.
+ * Return: 0, or
+ *
+ * * -EFAULT: memory table not set, or a ring not accessible
+ * * -EEXIST: there is an endpoint already
+ * * -ENODEV: no TPG of @wwpn has a nexus
+ * * -EBUSY: a TPG of @wwpn is claimed by another device
+ * * -ENOMEM
+ * * -EOWNERDEAD: the process that owned the device is gone
+ */
+int vhost_scsi_start(struct vhost_scsi *vs, const char *wwpn)
+{
+	struct vhost_scsi_queue *q;
+	int i, r = 0;
+
+	lockdep_assert_held(&vs->dev.mutex);
+
+	for (i = 0; i < vs->dev.nvqs; i++) {
+		struct vhost_virtqueue *vq = &vs->queues[i].vq;
+		bool ok;
+
+		mutex_lock(&vq->mutex);
+		ok = vhost_vq_access_ok(vq);
+		mutex_unlock(&vq->mutex);
+		if (!ok)
+			return -EFAULT;
+	}
+	if (vs->ep)
+		return -EEXIST;
+
+	for (i = 0; i < vs->dev.nvqs; i++) {
+		struct vhost_virtqueue *vq = &vs->queues[i].vq;
+
+		if (vhost_vq_is_setup(vq) && !vhost_scsi_ring_reachable(vq))
+			return fatal_signal_pending(current) ? -EINTR : -EFAULT;
+	}
+
+	r = vhost_scsi_endpoint_claim(vs, wwpn);
+	if (r)
+		return r;
+
+	for (i = 0; i < vs->dev.nvqs && !r; i++) {
+		q = &vs->queues[i];
+		if (vhost_vq_is_setup(&q->vq))
+			r = vhost_scsi_start_queue(q);
+	}
+	if (r) {
+		vhost_scsi_detach(vs);
+		return r;
+	}
+
+	trace_vhost_scsi_start(vs->id, wwpn);
+	vhost_scsi_run(vs);
+	return 0;
+}

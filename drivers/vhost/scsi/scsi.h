@@ -1,0 +1,556 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * vhost_scsi: a virtio-scsi target in the kernel, on vhost core and LIO
+ *
+ * Structures shared by the files of this directory.  Where things live:
+ *
+ *	main.c		character device, ioctls, module
+ *	configfs.c	the fabric: WWNs, TPGs, nexus, LUN links
+ *	endpoint.c	a device's claim on the TPGs of one WWPN
+ *	quiesce.c	start and stop; read the "Migration safety" comment first
+ *	owner.c		what happens when the process behind a device is gone
+ *	ring.c		descriptor chains in, used elements out
+ *	cmd.c		SCSI commands: checking, submission, answers
+ *	pages.c		guest buffers: pinned or bounced, dirty pages, dirty log
+ *	tmf.c		control queue: task management, notifications
+ *	event.c		event queue: hot plug
+ *	flush.c		write-back of LUN caches when stopping
+ *	debugfs.c	counters
+ *
+ * Lock order, outermost first:
+ *
+ *	vhost_dev.mutex		ioctls of one device; always taken killably
+ *	  configfs locks	taken by target_depend_item()
+ *	    vhost_scsi_tpg_lock	the TPG list, claims, nexus pointers
+ *	  vhost_scsi.gate	write: an ioctl that changes what workers rely on
+ *				read: a worker inside a ring
+ *	    vhost_virtqueue.mutex
+ *	      vhost_scsi.event_lock, vhost_scsi_nexus.ua_lock (leaves)
+ *
+ * A worker sleeps on guest memory (page faults, userfaultfd) with the gate
+ * held for reading and the mutex of its own virtqueue.  So nothing but an
+ * ioctl of the same device may wait for these two, and it waits killably (M9).
+ * configfs callbacks take vhost_scsi_tpg_lock alone and never wait for a guest.
+ */
+#ifndef VHOST_SCSI_H
+#define VHOST_SCSI_H
+
+#include <linux/atomic.h>
+#include <linux/kref.h>
+#include <linux/llist.h>
+#include <linux/rwsem.h>
+#include <linux/scatterlist.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/uio.h>
+#include <linux/virtio_scsi.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <target/target_core_base.h>
+#include <target/target_core_fabric.h>
+
+#include "vhost.h"
+#include "compat_vhost.h"
+
+#define VHOST_SCSI_MAX_TARGETS		256
+#define VHOST_SCSI_MAX_IO_QUEUES	1024
+/* Commands of one queue that can be in flight; more are TASK SET FULL. */
+#define VHOST_SCSI_MAX_COMMANDS		1024
+/* Segments that a command keeps without a second allocation. */
+#define VHOST_SCSI_INLINE_SG		4
+#define VHOST_SCSI_INLINE_LOG		4
+/* Reported by LIO as MAXIMUM TRANSFER LENGTH, in pages; the stock figure. */
+#define VHOST_SCSI_MAX_SG		2048
+/* Data of one request, in bytes; LIO truncates what exceeds the former. */
+#define VHOST_SCSI_MAX_DATA		(16U << 20)
+/* Kernel pages that bounced requests of one device may hold at a time. */
+#define VHOST_SCSI_MAX_BOUNCE_PAGES	(64U << (20 - PAGE_SHIFT))
+/* Requests that one look at a ring handles before others get their turn. */
+#define VHOST_SCSI_WEIGHT		256
+/* Events that wait for a worker; more are reported as missed. */
+#define VHOST_SCSI_MAX_EVENTS		128
+
+enum {
+	VHOST_SCSI_VQ_CTL,
+	VHOST_SCSI_VQ_EVT,
+	VHOST_SCSI_VQ_IO,
+};
+
+struct vhost_scsi;
+struct vhost_scsi_queue;
+
+/**
+ * struct vhost_scsi_chain - one fetched descriptor chain
+ * @head: its index in the descriptor table
+ * @out: segments that the device reads
+ * @in: segments that the device writes
+ * @out_len: bytes to read
+ * @in_len: bytes to write
+ * @nlog: entries of vq->log that describe the segments to write
+ *
+ * The segments are vq->iov[0..out+in), the log entries vq->log[0..nlog); both
+ * stand until the next fetch from the same queue and are protected by
+ * vq->mutex.
+ */
+struct vhost_scsi_chain {
+	u16 head;
+	unsigned int out;
+	unsigned int in;
+	size_t out_len;
+	size_t in_len;
+	unsigned int nlog;
+};
+
+/**
+ * struct vhost_scsi_segs - a copy of some segments of a chain
+ * @iov: the segments
+ * @count: their number
+ * @one: storage if there is but one
+ */
+struct vhost_scsi_segs {
+	struct iovec *iov;
+	unsigned int count;
+	struct iovec one;
+};
+
+/**
+ * struct vhost_scsi_log - what a request may write, in guest addresses
+ * @entry: the areas, in the order of the chain
+ * @count: their number
+ * @inl: storage for the usual few
+ *
+ * Kept from fetch to return whether or not VHOST_F_LOG_ALL is set at either
+ * moment, so that it does not matter when logging was switched on (G4).
+ */
+struct vhost_scsi_log {
+	struct vhost_log *entry;
+	unsigned int count;
+	struct vhost_log inl[VHOST_SCSI_INLINE_LOG];
+};
+
+/**
+ * struct vhost_scsi_bounce - a buffer in kernel pages in place of guest memory
+ * @sgl: the pages, NULL if not used
+ * @nents: their number
+ * @len: bytes
+ * @segs: for data-in, where to copy it when the command is done
+ */
+struct vhost_scsi_bounce {
+	struct scatterlist *sgl;
+	unsigned int nents;
+	u32 len;
+	struct vhost_scsi_segs segs;
+};
+
+/**
+ * struct vhost_scsi_data - the data buffer of a command
+ * @pinned: guest pages; orig_nents is 0 if not used
+ * @inl: storage for the usual few
+ * @bounce: used instead where the backend could not work on guest pages
+ * @in: the device writes it
+ */
+struct vhost_scsi_data {
+	struct sg_table pinned;
+	struct scatterlist inl[VHOST_SCSI_INLINE_SG];
+	struct vhost_scsi_bounce bounce;
+	bool in;
+};
+
+/**
+ * enum vhost_scsi_op_kind - who sent a command to the target core
+ * @VHOST_SCSI_OP_CMD: the guest, on an I/O queue
+ * @VHOST_SCSI_OP_TMF: the guest, on the control queue
+ * @VHOST_SCSI_OP_FLUSH: the driver itself
+ */
+enum vhost_scsi_op_kind {
+	VHOST_SCSI_OP_CMD,
+	VHOST_SCSI_OP_TMF,
+	VHOST_SCSI_OP_FLUSH,
+};
+
+/**
+ * struct vhost_scsi_op - what the target core works on
+ * @se_cmd: LIO's part.  It holds one reference; when that is dropped,
+ *	vhost_scsi_release_cmd() gets the op back, exactly once
+ * @kind: which structure this is embedded in
+ * @queue: whose in-flight count the op holds one of
+ * @done: entry of vhost_scsi_queue.done
+ */
+struct vhost_scsi_op {
+	struct se_cmd se_cmd;
+	enum vhost_scsi_op_kind kind;
+	struct vhost_scsi_queue *queue;
+	struct llist_node done;
+};
+
+/**
+ * struct vhost_scsi_cmd - a SCSI command of the guest
+ * @op: must be first
+ * @free: entry of vhost_scsi_queue.free
+ * @serial: name of this use of the structure, unique on the nexus; LIO knows
+ *	the command by it, because tags that guests choose need not be unique.
+ *	0 while idle.  Published last and cleared first: a task management
+ *	function reads the identifying fields without a lock
+ * @tag: the guest's name for it
+ * @lun: logical unit
+ * @target: target, an index into the endpoint
+ * @head: the chain to return
+ * @data_len: bytes of data, without protection information
+ * @data_in_valid: LIO has handed the data over
+ * @aborted: ended by a task management function, no status
+ * @reset: serial of a use that a reset has ended
+ * @resp: where the response goes
+ * @data: data buffer
+ * @prot: protection information, always bounced
+ * @log: what it may write
+ * @sense: sense data
+ */
+struct vhost_scsi_cmd {
+	struct vhost_scsi_op op;
+	struct llist_node free;
+	u64 serial;
+	u64 tag;
+	u16 lun;
+	u8 target;
+	u16 head;
+	u32 data_len;
+	bool data_in_valid;
+	bool aborted;
+	u64 reset;
+	struct vhost_scsi_segs resp;
+	struct vhost_scsi_data data;
+	struct vhost_scsi_bounce prot;
+	struct vhost_scsi_log log;
+	u8 sense[TRANSPORT_SENSE_BUFFER];
+};
+
+/**
+ * struct vhost_scsi_stats - counters of one queue, see debugfs.c
+ * @fetched: heads taken from the avail ring
+ * @returned: heads put on the used ring
+ * @submitted: commands given to the target core
+ * @refused: chains that the vhost core refused, returned with length 0
+ * @unanswered: requests without room for an answer, returned with length 0
+ * @task_set_full: commands turned away for want of memory or a command
+ * @bounced: commands whose data was copied
+ * @log_failed: entries that could not be written to the dirty log
+ * @broken: times that the ring became unusable
+ */
+struct vhost_scsi_stats {
+	u64 fetched;
+	u64 returned;
+	u64 submitted;
+	u64 refused;
+	u64 unanswered;
+	u64 task_set_full;
+	u64 bounced;
+	u64 log_failed;
+	u64 broken;
+};
+
+/**
+ * struct vhost_scsi_queue - a virtqueue
+ * @vq: the vhost core's part
+ * @vs: device
+ * @index: place in vhost_scsi.queues
+ * @handle: takes one chain
+ * @finish: takes one op that the target core is done with
+ * @inflight: one for every fetched head until it is returned and the guest
+ *	notified, and one for every worker inside the queue.  See quiesce.c
+ * @done: ops to be finished, filled from any context
+ * @done_work: finishes them in a worker
+ * @runner: the task in vhost_scsi_ring_run(); it finishes ops on its way out.
+ *	Compared with current only
+ * @broken: the ring cannot be used until the next start
+ * @returning: elements of vq->heads that are not published yet
+ * @cmds: the pool, NULL outside of start and stop
+ * @ncmds: its size
+ * @free: idle commands.  Added to by anyone, taken by the runner alone
+ * @last_serial: of the last command
+ * @stats: counters
+ *
+ * vq.mutex protects @broken, @returning, @last_serial and @stats, as well as
+ * all that it protects for the vhost core.  @cmds and @ncmds change only with
+ * nothing in flight.
+ */
+struct vhost_scsi_queue {
+	struct vhost_virtqueue vq;
+	struct vhost_scsi *vs;
+	unsigned int index;
+	void (*handle)(struct vhost_scsi_queue *q,
+		       struct vhost_scsi_chain *chain);
+	void (*finish)(struct vhost_scsi_queue *q, struct vhost_scsi_op *op,
+		       bool answer);
+
+	atomic_t inflight;
+	struct llist_head done;
+	struct vhost_work done_work;
+	struct task_struct *runner;
+
+	bool broken;
+	unsigned int returning;
+	struct vhost_scsi_cmd *cmds;
+	unsigned int ncmds;
+	struct llist_head free;
+	u64 last_serial;
+	struct vhost_scsi_stats stats;
+};
+
+/**
+ * struct vhost_scsi_endpoint - the TPGs that a device serves
+ * @wwpn: their target port
+ * @tpg: by target number; NULL where there is none
+ */
+struct vhost_scsi_endpoint {
+	char wwpn[TRANSPORT_IQN_LEN];
+	struct vhost_scsi_tpg *tpg[VHOST_SCSI_MAX_TARGETS];
+};
+
+/**
+ * enum vhost_scsi_flush_result - what became of the last cache flush
+ * @VHOST_SCSI_FLUSH_NONE: nothing was stopped yet
+ * @VHOST_SCSI_FLUSH_OFF: switched off by the module parameter
+ * @VHOST_SCSI_FLUSH_OK: every volatile cache was written back
+ * @VHOST_SCSI_FLUSH_RESERVED: a reservation of somebody else forbade it
+ * @VHOST_SCSI_FLUSH_FAILED: a LUN reported an error
+ */
+enum vhost_scsi_flush_result {
+	VHOST_SCSI_FLUSH_NONE,
+	VHOST_SCSI_FLUSH_OFF,
+	VHOST_SCSI_FLUSH_OK,
+	VHOST_SCSI_FLUSH_RESERVED,
+	VHOST_SCSI_FLUSH_FAILED,
+};
+
+/**
+ * struct vhost_scsi - a device, one for each open of /dev/vhost-scsi
+ * @dev: the vhost core's part
+ * @queues: the virtqueues; dev.nvqs of them
+ * @ref: the open file, and the reaper between the owner's death and its end
+ * @id: for people: trace and debugfs
+ * @ep: what it serves.  Written under dev.mutex with nothing in flight; stands
+ *	for whoever is counted in @queues[].inflight
+ * @running: the guest is served.  Written under dev.mutex, or once and for all
+ *	by vhost_scsi_owner_died(); read by workers after they have counted
+ *	themselves in
+ * @drained: woken when a count of @queues[].inflight drops to 0 while not
+ *	@running
+ * @gate: see the lock order above
+ * @bounce_pages: held by bounced requests
+ * @flush_result: of the last stop.  Under dev.mutex
+ * @event_lock: protects the fields up to @events_missed
+ * @events: hot plug events for the guest, oldest first
+ * @nevents: their number
+ * @events_missed: some could not be delivered
+ * @event_work: delivers them
+ * @owner_files: files of the process that became the owner
+ * @dead: the owner is gone.  Set once, with vhost_scsi_tpg_lock held
+ * @reap_work: cleans up after it
+ * @reaped: it has.  Under dev.mutex
+ * @free_work: frees the structure
+ * @debugfs: directory
+ */
+struct vhost_scsi {
+	struct vhost_dev dev;
+	struct vhost_scsi_queue *queues;
+	struct kref ref;
+	unsigned int id;
+
+	struct vhost_scsi_endpoint *ep;
+	bool running;
+	wait_queue_head_t drained;
+	struct rw_semaphore gate;
+	atomic_t bounce_pages;
+	enum vhost_scsi_flush_result flush_result;
+
+	spinlock_t event_lock;
+	struct list_head events;
+	unsigned int nevents;
+	bool events_missed;
+	struct vhost_work event_work;
+
+	fl_owner_t owner_files;
+	bool dead;
+	struct work_struct reap_work;
+	bool reaped;
+	struct rcu_work free_work;
+
+	struct dentry *debugfs;
+};
+
+/**
+ * struct vhost_scsi_nexus - the guest, as seen by LIO
+ * @session: LIO's part
+ * @ua_lock: protects @uas
+ * @uas: unit attentions that a command of the driver has met, owed to the guest
+ */
+struct vhost_scsi_nexus {
+	struct se_session *session;
+	spinlock_t ua_lock;
+	struct list_head uas;
+};
+
+/**
+ * struct vhost_scsi_wwn - a target port, naa.* in configfs
+ * @wwn: LIO's part
+ * @protocol: SCSI protocol identifier, from the prefix of the name
+ * @name: as the guest's WWPN is compared with
+ */
+struct vhost_scsi_wwn {
+	struct se_wwn wwn;
+	u8 protocol;
+	char name[TRANSPORT_IQN_LEN];
+};
+
+/**
+ * struct vhost_scsi_tpg - a target portal group: one SCSI target
+ * @se_tpg: LIO's part
+ * @wwn: target port
+ * @tag: its number, the target number for the guest
+ * @entry: of the list of all TPGs
+ * @vs: the device that has claimed it
+ * @users: devices that may still have commands on its nexus: the one that has
+ *	the claim, and dead ones whose backend has not answered yet
+ * @ports: LUNs linked
+ * @nexus: the guest's nexus.  Stands while @users is not 0
+ * @prot_type: fabric_prot_type
+ *
+ * vhost_scsi_tpg_lock protects all but the first three.
+ */
+struct vhost_scsi_tpg {
+	struct se_portal_group se_tpg;
+	struct vhost_scsi_wwn *wwn;
+	u16 tag;
+	struct list_head entry;
+	struct vhost_scsi *vs;
+	unsigned int users;
+	unsigned int ports;
+	struct vhost_scsi_nexus *nexus;
+	int prot_type;
+};
+
+extern struct mutex vhost_scsi_tpg_lock;
+extern struct list_head vhost_scsi_tpgs;
+extern struct workqueue_struct *vhost_scsi_wq;
+extern const struct target_core_fabric_ops vhost_scsi_fabric_ops;
+
+/* main.c */
+void vhost_scsi_put(struct vhost_scsi *vs);
+
+/* endpoint.c */
+int vhost_scsi_endpoint_claim(struct vhost_scsi *vs, const char *wwpn);
+void vhost_scsi_endpoint_unclaim_locked(struct vhost_scsi *vs);
+void vhost_scsi_endpoint_release(struct vhost_scsi *vs);
+bool vhost_scsi_endpoint_named(struct vhost_scsi *vs, const char *wwpn);
+
+/* quiesce.c */
+bool vhost_scsi_queue_enter(struct vhost_scsi_queue *q);
+void vhost_scsi_queue_leave(struct vhost_scsi_queue *q, unsigned int count);
+unsigned int vhost_scsi_inflight(struct vhost_scsi *vs);
+int vhost_scsi_pause(struct vhost_scsi *vs);
+void vhost_scsi_unpause(struct vhost_scsi *vs);
+int vhost_scsi_start(struct vhost_scsi *vs, const char *wwpn);
+int vhost_scsi_stop(struct vhost_scsi *vs);
+void vhost_scsi_detach(struct vhost_scsi *vs);
+
+/* owner.c */
+void vhost_scsi_owner_init(struct vhost_scsi *vs);
+void vhost_scsi_owner_died(struct vhost_scsi *vs);
+void vhost_scsi_owner_close(struct vhost_scsi *vs);
+void vhost_scsi_owner_flush(struct vhost_scsi *vs, fl_owner_t id);
+
+/* ring.c */
+enum vhost_scsi_fetch {
+	VHOST_SCSI_EMPTY,	/* nothing there */
+	VHOST_SCSI_FETCHED,	/* a chain */
+	VHOST_SCSI_REFUSED,	/* one that could not be used, returned */
+	VHOST_SCSI_BROKEN,	/* the ring is out of order */
+};
+
+void vhost_scsi_ring_run(struct vhost_scsi_queue *q);
+enum vhost_scsi_fetch vhost_scsi_ring_fetch(struct vhost_scsi_queue *q,
+					    struct vhost_scsi_chain *chain);
+void vhost_scsi_ring_return(struct vhost_scsi_queue *q, u16 head, u32 len);
+void vhost_scsi_ring_publish(struct vhost_scsi_queue *q);
+void vhost_scsi_ring_done(struct vhost_scsi_op *op);
+void vhost_scsi_ring_finish(struct vhost_scsi_queue *q, bool answer);
+void vhost_scsi_ring_done_work(struct vhost_work *work);
+bool vhost_scsi_ring_read(const struct vhost_scsi_queue *q,
+			  const struct vhost_scsi_chain *chain,
+			  size_t skip, void *to, size_t len);
+void vhost_scsi_ring_reply(struct vhost_scsi_queue *q,
+			   const struct vhost_scsi_chain *chain,
+			   const void *resp, size_t len);
+bool vhost_scsi_ring_reachable(struct vhost_virtqueue *vq);
+
+/* cmd.c */
+int vhost_scsi_cmds_alloc(struct vhost_scsi_queue *q);
+void vhost_scsi_cmds_free(struct vhost_scsi_queue *q);
+void vhost_scsi_cmd_handle(struct vhost_scsi_queue *q,
+			   struct vhost_scsi_chain *chain);
+void vhost_scsi_cmd_finish(struct vhost_scsi_queue *q,
+			   struct vhost_scsi_op *op, bool answer);
+void vhost_scsi_cmd_aborted(struct vhost_scsi_op *op);
+void vhost_scsi_cmd_data_in(struct vhost_scsi_op *op);
+bool vhost_scsi_lun_decode(const u8 lun[8], u16 *out);
+
+/* pages.c */
+int vhost_scsi_segs_copy(struct vhost_scsi_segs *segs, const struct iovec *iov,
+			 unsigned int count, size_t skip, size_t len);
+void vhost_scsi_segs_free(struct vhost_scsi_segs *segs);
+bool vhost_scsi_segs_write(const struct vhost_scsi_segs *segs,
+			   const void *from, size_t len);
+int vhost_scsi_data_map(struct vhost_scsi_queue *q,
+			struct vhost_scsi_data *data, const struct iovec *iov,
+			unsigned int count, size_t skip, u32 len, bool in,
+			const u8 *cdb);
+int vhost_scsi_data_finish(struct vhost_scsi *vs, struct vhost_scsi_data *data,
+			   u32 copy);
+int vhost_scsi_bounce_map(struct vhost_scsi *vs,
+			  struct vhost_scsi_bounce *bounce,
+			  const struct iovec *iov, unsigned int count,
+			  size_t skip, u32 len, bool in);
+int vhost_scsi_bounce_finish(struct vhost_scsi *vs,
+			     struct vhost_scsi_bounce *bounce, u32 copy);
+int vhost_scsi_log_keep(struct vhost_scsi_log *log,
+			const struct vhost_log *from, unsigned int count);
+void vhost_scsi_log_free(struct vhost_scsi_log *log);
+void vhost_scsi_log_write(struct vhost_scsi_queue *q, struct vhost_log *entry,
+			  unsigned int count, u64 len);
+
+/* tmf.c */
+void vhost_scsi_ctl_handle(struct vhost_scsi_queue *q,
+			   struct vhost_scsi_chain *chain);
+void vhost_scsi_tmf_finish(struct vhost_scsi_queue *q,
+			   struct vhost_scsi_op *op, bool answer);
+void vhost_scsi_tmf_response(struct vhost_scsi_op *op);
+void vhost_scsi_tmf_released(struct vhost_scsi_op *op);
+
+/* event.c */
+void vhost_scsi_event_init(struct vhost_scsi *vs);
+void vhost_scsi_event_hotplug(struct vhost_scsi_tpg *tpg, struct se_lun *lun,
+			      u32 reason);
+void vhost_scsi_event_run(struct vhost_scsi *vs);
+void vhost_scsi_event_drop(struct vhost_scsi *vs);
+
+/* flush.c */
+int vhost_scsi_flush_caches(struct vhost_scsi *vs);
+void vhost_scsi_flush_done(struct vhost_scsi_op *op);
+void vhost_scsi_flush_aborted(struct vhost_scsi_op *op);
+bool vhost_scsi_ua_take(struct vhost_scsi_nexus *nexus, u64 lun, u8 opcode,
+			u8 *asc, u8 *ascq);
+void vhost_scsi_ua_free(struct vhost_scsi_nexus *nexus);
+
+/* debugfs.c */
+void vhost_scsi_debugfs_init(void);
+void vhost_scsi_debugfs_exit(void);
+void vhost_scsi_debugfs_add(struct vhost_scsi *vs);
+void vhost_scsi_debugfs_remove(struct vhost_scsi *vs);
+
+static inline struct vhost_scsi_queue *
+vhost_scsi_queue_of(struct vhost_virtqueue *vq)
+{
+	return container_of(vq, struct vhost_scsi_queue, vq);
+}
+
+#endif /* VHOST_SCSI_H */
