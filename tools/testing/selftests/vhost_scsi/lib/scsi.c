@@ -9,6 +9,13 @@
 
 static uint64_t tag_next = 0x1000;
 
+unsigned int wait_ms(void)
+{
+	const char *ms = getenv("VHOST_SCSI_WAIT_MS");
+
+	return ms ? strtoul(ms, NULL, 10) : 10000;
+}
+
 /* A page-aligned area for len bytes, with a page for a header before it. */
 static uint8_t *alloc_data(struct guest *g, uint32_t len)
 {
