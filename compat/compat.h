@@ -2,13 +2,13 @@
 /*
  * Force-included into every file, after compat/config.h with the answers of
  * the probes.  The sources are written for the newest kernel in SUPPORTED;
- * each shim here says which kernel made it needless.
+ * each shim here says with which of these it is needless.
  */
 #ifndef COMPAT_H
 #define COMPAT_H
 
 /*
- * Fabrics choose where LIO completes commands since 6.18; before, it is always
+ * 7.2 lets fabrics choose where LIO completes commands; on 6.12 it is always
  * LIO's own workqueue.
  */
 #ifdef COMPAT_HAVE_TARGET_COMPL_TYPE
@@ -17,6 +17,12 @@
 	.direct_compl_supp = 1,
 #else
 #define COMPAT_TARGET_COMPLETE_TYPES
+#endif
+
+#ifndef COMPAT_HAVE_KZALLOC_OBJ
+/* 7.2 has these in linux/slab.h. */
+#define kmalloc_obj(var, gfp) kmalloc(sizeof(var), gfp)
+#define kzalloc_obj(var, gfp) kzalloc(sizeof(var), gfp)
 #endif
 
 #endif /* COMPAT_H */

@@ -144,16 +144,14 @@ static struct vhost_scsi_cmd *vhost_scsi_cmd_get(struct vhost_scsi_queue *q)
 
 static int vhost_scsi_task_attr(u8 attr)
 {
-	switch (attr) {
-	case VIRTIO_SCSI_S_ORDERED:
-		return TCM_ORDERED_TAG;
-	case VIRTIO_SCSI_S_HEAD:
-		return TCM_HEAD_TAG;
-	case VIRTIO_SCSI_S_ACA:
-		return TCM_ACA_TAG;
-	default:
-		return TCM_SIMPLE_TAG;
-	}
+	static const int lio[] = {
+		[VIRTIO_SCSI_S_SIMPLE] = TCM_SIMPLE_TAG,
+		[VIRTIO_SCSI_S_ORDERED] = TCM_ORDERED_TAG,
+		[VIRTIO_SCSI_S_HEAD] = TCM_HEAD_TAG,
+		[VIRTIO_SCSI_S_ACA] = TCM_ACA_TAG,
+	};
+
+	return attr < ARRAY_SIZE(lio) ? lio[attr] : TCM_SIMPLE_TAG;
 }
 
 /* What the two forms of the request header have in common, and where. */
@@ -255,6 +253,7 @@ void vhost_scsi_cmd_handle(struct vhost_scsi_queue *q,
 	struct vhost_scsi_cmd *cmd;
 	struct vhost_scsi_req req;
 	u32 prot_len, sense;
+	u64 serial;
 	u8 asc, ascq;
 	size_t len;
 	u16 lun;
@@ -325,9 +324,9 @@ void vhost_scsi_cmd_handle(struct vhost_scsi_queue *q,
 		goto full;
 	}
 
+	serial = (u64)q->index << 48 | ++q->last_serial;
 	/* Pairs with vhost_scsi_tmf_match(). */
-	smp_store_release(&cmd->serial,
-			  (u64)q->index << 48 | (u32)++q->last_serial);
+	smp_store_release(&cmd->serial, serial);
 	q->stats.submitted++;
 	trace_vhost_scsi_submit(q->vs->id, q->index, cmd, req.cdb);
 	vhost_scsi_cmd_submit(cmd, nexus->session, req.cdb,

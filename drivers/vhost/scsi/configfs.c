@@ -57,7 +57,7 @@ static struct se_wwn *vhost_scsi_make_wwn(struct target_fabric_configfs *tf,
 	if (!port)
 		return ERR_PTR(-EINVAL);
 
-	wwn = kzalloc(sizeof(*wwn), GFP_KERNEL);
+	wwn = kzalloc_obj(*wwn, GFP_KERNEL);
 	if (!wwn)
 		return ERR_PTR(-ENOMEM);
 	wwn->protocol = protocol;
@@ -96,7 +96,7 @@ static int vhost_scsi_nexus_make(struct vhost_scsi_tpg *tpg, const char *name)
 
 	if (tpg->nexus)
 		return -EEXIST;
-	nexus = kzalloc(sizeof(*nexus), GFP_KERNEL);
+	nexus = kzalloc_obj(*nexus, GFP_KERNEL);
 	if (!nexus)
 		return -ENOMEM;
 	spin_lock_init(&nexus->ua_lock);
@@ -235,7 +235,7 @@ static struct se_portal_group *vhost_scsi_make_tpg(struct se_wwn *se_wwn,
 	    tag >= VHOST_SCSI_MAX_TARGETS)
 		return ERR_PTR(-EINVAL);
 
-	tpg = kzalloc(sizeof(*tpg), GFP_KERNEL);
+	tpg = kzalloc_obj(*tpg, GFP_KERNEL);
 	if (!tpg)
 		return ERR_PTR(-ENOMEM);
 	tpg->wwn = wwn;

@@ -12,6 +12,7 @@
 
 #include "scsi.h"
 
+/* See struct vhost_scsi_tpg for what it protects, scsi.h for its place. */
 DEFINE_MUTEX(vhost_scsi_tpg_lock);
 LIST_HEAD(vhost_scsi_tpgs);
 
@@ -75,7 +76,7 @@ int vhost_scsi_endpoint_claim(struct vhost_scsi *vs, const char *wwpn)
 
 	lockdep_assert_held(&vs->dev.mutex);
 
-	ep = kzalloc(sizeof(*ep), GFP_KERNEL_ACCOUNT);
+	ep = kzalloc_obj(*ep, GFP_KERNEL_ACCOUNT);
 	if (!ep)
 		return -ENOMEM;
 	strscpy(ep->wwpn, wwpn, sizeof(ep->wwpn));

@@ -42,7 +42,7 @@ void vhost_scsi_event_hotplug(struct vhost_scsi_tpg *tpg, struct se_lun *lun,
 	if (!vhost_has_feature(vq, VIRTIO_SCSI_F_HOTPLUG))
 		return;
 
-	event = kzalloc(sizeof(*event), GFP_KERNEL);
+	event = kzalloc_obj(*event, GFP_KERNEL);
 	if (event) {
 		event->event = VIRTIO_SCSI_T_TRANSPORT_RESET;
 		event->reason = reason;

@@ -58,7 +58,7 @@ struct vhost_scsi_flush_op {
 static void vhost_scsi_ua_keep(struct vhost_scsi_nexus *nexus, u64 lun, u8 asc,
 			       u8 ascq)
 {
-	struct vhost_scsi_ua *ua, *new = kmalloc(sizeof(*new), GFP_KERNEL);
+	struct vhost_scsi_ua *ua, *new = kmalloc_obj(*new, GFP_KERNEL);
 
 	if (!new)
 		return;
@@ -239,7 +239,7 @@ static int vhost_scsi_flush_collect(struct vhost_scsi *vs,
 		for (lun = vhost_scsi_flush_next(tpg->nexus, 0);
 		     lun != U64_MAX;
 		     lun = vhost_scsi_flush_next(tpg->nexus, lun + 1)) {
-			fop = kzalloc(sizeof(*fop), GFP_KERNEL);
+			fop = kzalloc_obj(*fop, GFP_KERNEL);
 			if (!fop)
 				return -ENOMEM;
 			fop->flush = flush;
@@ -356,7 +356,7 @@ int vhost_scsi_flush_caches(struct vhost_scsi *vs)
 	}
 
 	vs->flush_result = VHOST_SCSI_FLUSH_FAILED;
-	flush = kzalloc(sizeof(*flush), GFP_KERNEL);
+	flush = kzalloc_obj(*flush, GFP_KERNEL);
 	if (!flush)
 		goto nomem;
 	kref_init(&flush->ref);

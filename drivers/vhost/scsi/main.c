@@ -30,13 +30,18 @@ MODULE_PARM_DESC(max_io_vqs,
 
 struct workqueue_struct *vhost_scsi_wq;
 
-static const int vhost_scsi_feature_bits[] = {
-	VHOST_FEATURES,
-	VIRTIO_SCSI_F_HOTPLUG,
-	VIRTIO_SCSI_F_T10_PI,
-};
-
-#define VHOST_SCSI_FEATURES VHOST_FEATURES_U64(vhost_scsi_feature_bits, 0)
+/*
+ * Of the vhost core's, all but VIRTIO_F_IN_ORDER: with it, the core would lose
+ * its place on the ring at a stop and start.
+ */
+#define VHOST_SCSI_FEATURES (BIT_ULL(VIRTIO_F_NOTIFY_ON_EMPTY) |	\
+			     BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) |	\
+			     BIT_ULL(VIRTIO_RING_F_EVENT_IDX) |		\
+			     BIT_ULL(VIRTIO_F_ANY_LAYOUT) |		\
+			     BIT_ULL(VIRTIO_F_VERSION_1) |		\
+			     BIT_ULL(VHOST_F_LOG_ALL) |			\
+			     BIT_ULL(VIRTIO_SCSI_F_HOTPLUG) |		\
+			     BIT_ULL(VIRTIO_SCSI_F_T10_PI))
 
 static atomic_t vhost_scsi_last_id = ATOMIC_INIT(0);
 
@@ -126,7 +131,7 @@ static int vhost_scsi_open(struct inode *inode, struct file *file)
 	struct vhost_scsi *vs;
 
 	n += VHOST_SCSI_VQ_IO;
-	vs = kzalloc(sizeof(*vs), GFP_KERNEL_ACCOUNT);
+	vs = kzalloc_obj(*vs, GFP_KERNEL_ACCOUNT);
 	if (!vs)
 		return -ENOMEM;
 	vs->queues = kvcalloc(n, sizeof(*vs->queues), GFP_KERNEL_ACCOUNT);

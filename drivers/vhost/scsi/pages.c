@@ -212,23 +212,20 @@ int vhost_scsi_bounce_finish(struct vhost_scsi *vs,
 /* Is the data of this command transferred by the block layer as it is? */
 static bool vhost_scsi_cdb_is_rw(const u8 *cdb)
 {
-	switch (cdb[0]) {
+	/* The top bits tell the length: READ and WRITE of 6, 10, 16, 12 bytes. */
+	const u8 groups = BIT(0) | BIT(1) | BIT(4) | BIT(5);
+
+	switch (cdb[0] & 0x1f) {
 	case READ_6:
-	case READ_10:
-	case READ_12:
-	case READ_16:
 	case WRITE_6:
-	case WRITE_10:
-	case WRITE_12:
-	case WRITE_16:
-	case WRITE_VERIFY:
-	case WRITE_VERIFY_16:
-		return true;
-	case VARIABLE_LENGTH_CMD:
-		return cdb[8] == 0 && (cdb[9] == READ_32 || cdb[9] == WRITE_32);
-	default:
-		return false;
+		return groups & BIT(cdb[0] >> 5);
+	case WRITE_VERIFY & 0x1f:
+		return cdb[0] == WRITE_VERIFY || cdb[0] == WRITE_VERIFY_16;
+	case VARIABLE_LENGTH_CMD & 0x1f:
+		return cdb[0] == VARIABLE_LENGTH_CMD && !cdb[8] &&
+		       (cdb[9] == READ_32 || cdb[9] == WRITE_32);
 	}
+	return false;
 }
 
 /*
@@ -311,11 +308,12 @@ static int vhost_scsi_pin(struct vhost_scsi_data *data,
 		len -= left;
 		while (left) {
 			unsigned int offset = offset_in_page(addr);
+			int want = DIV_ROUND_UP(offset + left, PAGE_SIZE);
 
 			got = pin_user_pages_fast(addr,
-				min_t(unsigned int, VHOST_SCSI_PIN_BATCH,
-				      DIV_ROUND_UP(offset + left, PAGE_SIZE)),
-				data->in ? FOLL_WRITE : 0, pages);
+						  min(want, VHOST_SCSI_PIN_BATCH),
+						  data->in ? FOLL_WRITE : 0,
+						  pages);
 			if (unlikely(got <= 0))
 				goto fail;
 			for (i = 0; i < got; i++) {

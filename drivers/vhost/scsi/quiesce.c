@@ -159,6 +159,7 @@ static void vhost_scsi_run(struct vhost_scsi *vs)
 
 	mutex_lock(&vhost_scsi_tpg_lock);
 	if (!vs->dead)
+		/* What was set up before is seen by whoever enters. */
 		smp_store_release(&vs->running, true);
 	mutex_unlock(&vhost_scsi_tpg_lock);
 

@@ -292,7 +292,7 @@ struct vhost_scsi_queue {
 	struct vhost_scsi_cmd *cmds;
 	unsigned int ncmds;
 	struct llist_head free;
-	u64 last_serial;
+	u32 last_serial;
 	struct vhost_scsi_stats stats;
 };
 
@@ -363,7 +363,7 @@ struct vhost_scsi {
 	atomic_t bounce_pages;
 	enum vhost_scsi_flush_result flush_result;
 
-	spinlock_t event_lock;
+	spinlock_t event_lock; /* protects the next three */
 	struct list_head events;
 	unsigned int nevents;
 	bool events_missed;
@@ -386,7 +386,7 @@ struct vhost_scsi {
  */
 struct vhost_scsi_nexus {
 	struct se_session *session;
-	spinlock_t ua_lock;
+	spinlock_t ua_lock; /* protects the next one */
 	struct list_head uas;
 };
 

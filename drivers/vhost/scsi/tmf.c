@@ -78,6 +78,7 @@ static u64 vhost_scsi_tmf_match(struct vhost_scsi_cmd *cmd,
 	    (!scope->any_lun && *lun != scope->lun) ||
 	    (!scope->any_tag && READ_ONCE(cmd->tag) != scope->tag))
 		return 0;
+	/* The fields before the second look at the serial. */
 	smp_rmb();
 	return READ_ONCE(cmd->serial) == serial ? serial : 0;
 }

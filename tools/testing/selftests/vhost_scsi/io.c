@@ -233,7 +233,10 @@ TEST_F(io, underflow_is_the_residual)
 	EXPECT_EQ(512 - 36, r->resp->resid);
 }
 
-/* One block of room for a READ of eight: LIO refuses or cuts it short. */
+/*
+ * One block of room for a READ of eight: LIO refuses it, so none of the 512
+ * bytes were transferred.
+ */
 TEST_F(io, overflow_does_not_write_past_the_buffer)
 {
 	struct req *r = req_new(self->d, cdb_read10(16, 8), DATA_IN, 512);
@@ -241,7 +244,7 @@ TEST_F(io, overflow_does_not_write_past_the_buffer)
 	memset(r->data_in, 0xa5, 4096);
 	ASSERT_RUNS(r, Q_IO);
 	EXPECT_EQ(1, r->out_come.returned);
-	EXPECT_EQ(7 * 512, r->resp->resid);
+	EXPECT_EQ(512, r->resp->resid);
 	for (int i = 512; i < 4096; i++)
 		ASSERT_EQ(0xa5, r->data_in[i]);
 }
