@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A LIO target for two QEMUs: one backstore behind two vhost WWPNs."""
+"""A LIO target for QEMU: backstores, and vhost WWPNs that serve them."""
 
 import os
+import subprocess
 import time
 
 CONFIG = "/sys/kernel/config/target"
-NULLB = "/sys/kernel/config/nullb/demo"
-FILE = "/tmp/demo.img"
+NULLB = "/sys/kernel/config/nullb"
 
 
 def write(path, text):
@@ -23,16 +23,19 @@ class Backstore:
              so that there is always something in flight when the guest stops
     """
 
-    def __init__(self, kind, megabytes):
+    def __init__(self, kind, megabytes, name="disk"):
         self.kind = kind
         self.megabytes = megabytes
+        self.name = name
+        self.file = f"/tmp/{name}.img"
+        self.nullb = f"{NULLB}/{name}"
         hba = {"ramdisk": "rd_mcp_7", "fileio": "fileio_7", "null": "iblock_7"}
-        self.path = f"{CONFIG}/core/{hba[kind]}/demo"
+        self.path = f"{CONFIG}/core/{hba[kind]}/{name}"
 
     def create(self):
         getattr(self, f"_create_{self.kind}")()
-        # What a real disk would have: an identity, the same on both WWPNs.
-        write(f"{self.path}/wwn/vpd_unit_serial", "demo-0001")
+        # What a real disk has: an identity, the same through every WWPN.
+        write(f"{self.path}/wwn/vpd_unit_serial", f"lab-{self.name}")
 
     def _enable(self, control):
         os.makedirs(self.path)
@@ -44,53 +47,58 @@ class Backstore:
 
     def _create_fileio(self):
         size = self.megabytes << 20
-        with open(FILE, "wb") as file:
+        with open(self.file, "wb") as file:
             file.truncate(size)
-        self._enable(f"fd_dev_name={FILE},fd_dev_size={size},fd_buffered_io=1")
+        self._enable(f"fd_dev_name={self.file},fd_dev_size={size},fd_buffered_io=1")
         write(f"{self.path}/attrib/emulate_write_cache", "1")
+        write(f"{self.path}/attrib/emulate_tpu", "1")
+        write(f"{self.path}/attrib/emulate_tpws", "1")
 
     def _create_null(self):
-        os.mkdir(NULLB)
+        os.mkdir(self.nullb)
         for name, value in (("size", self.megabytes), ("blocksize", 512),
                             ("memory_backed", 1), ("irqmode", 2),
                             ("completion_nsec", 1000000), ("cache_size", 0),
                             ("power", 1)):
-            write(f"{NULLB}/{name}", str(value))
-        with open(f"{NULLB}/index") as file:
-            disk = f"/dev/nullb{file.read().strip()}"
+            write(f"{self.nullb}/{name}", str(value))
+        # The disk has the group's name, or on older kernels its number.
+        disk = f"/dev/{self.name}"
         if not os.path.exists(disk):
-            disk = "/dev/" + os.path.basename(NULLB)
+            with open(f"{self.nullb}/index") as file:
+                disk = f"/dev/nullb{file.read().strip()}"
         self._enable(f"udev_path={disk}")
 
     def remove(self):
         os.rmdir(self.path)
         os.rmdir(os.path.dirname(self.path))
         if self.kind == "null":
-            write(f"{NULLB}/power", "0")
-            os.rmdir(NULLB)
+            write(f"{self.nullb}/power", "0")
+            os.rmdir(self.nullb)
         if self.kind == "fileio":
-            os.unlink(FILE)
+            os.unlink(self.file)
 
 
 class Fabric:
-    """A vhost WWPN with one TPG and the backstore as LUN 0."""
+    """A vhost WWPN with one TPG; the backstores are its LUNs from 0 on."""
 
-    def __init__(self, wwpn, backstore):
+    def __init__(self, wwpn, backstores):
         self.wwpn = wwpn
-        self.backstore = backstore
         self.tpg = f"{CONFIG}/vhost/{wwpn}/tpgt_1"
-        self.lun = f"{self.tpg}/lun/lun_0"
+        self.luns = {f"{self.tpg}/lun/lun_{number}": backstore.path
+                     for number, backstore in enumerate(backstores)}
 
     def create(self):
         os.makedirs(self.tpg)
         nexus = self.wwpn[:-1] + format(int(self.wwpn[-1], 16) ^ 8, "x")
         write(f"{self.tpg}/nexus", nexus)
-        os.makedirs(self.lun)
-        os.symlink(self.backstore.path, f"{self.lun}/disk")
+        for lun, path in self.luns.items():
+            os.makedirs(lun)
+            os.symlink(path, f"{lun}/disk")
 
     def remove(self):
-        os.unlink(f"{self.lun}/disk")
-        os.rmdir(self.lun)
+        for lun in self.luns:
+            os.unlink(f"{lun}/disk")
+            os.rmdir(lun)
         # A QEMU that is just gone may still be letting go of the endpoint.
         for left in range(50, -1, -1):
             try:
@@ -107,19 +115,19 @@ class Fabric:
 class Target:
     """All of it, created on entry and removed on exit."""
 
-    def __init__(self, kind, megabytes, wwpns):
-        self.backstore = Backstore(kind, megabytes)
-        self.fabrics = [Fabric(wwpn, self.backstore) for wwpn in wwpns]
+    def __init__(self, backstores, wwpns):
+        self.backstores = backstores
+        self.fabrics = [Fabric(wwpn, backstores) for wwpn in wwpns]
 
     def __enter__(self):
+        if any(backstore.kind == "null" for backstore in self.backstores):
+            subprocess.run(["modprobe", "null_blk", "nr_devices=0"], check=True)
         os.makedirs(f"{CONFIG}/vhost", exist_ok=True)
-        self.backstore.create()
-        for fabric in self.fabrics:
-            fabric.create()
+        for item in self.backstores + self.fabrics:
+            item.create()
         return self
 
     def __exit__(self, *_):
-        for fabric in self.fabrics:
-            fabric.remove()
-        self.backstore.remove()
+        for item in self.fabrics + self.backstores:
+            item.remove()
         os.rmdir(f"{CONFIG}/vhost")
