@@ -39,6 +39,7 @@ FIXTURE_SETUP(stop)
 	self->vr = &self->d->q[Q_IO];
 	/* The unit attention of the new nexus, once and slowly. */
 	ASSERT_EQ(0, scsi_clear_ua(self->d, Q_IO, 0));
+	rig_mark(&self->rig);
 	self->pins = pins_held();
 }
 
@@ -62,7 +63,7 @@ TEST_F(stop, returns_after_the_last_of_64_reads)
 {
 	struct req **r = rig_reads(&self->rig, Q_IO, BATCH);
 
-	vt_sleep_ms(200);
+	ASSERT_TRUE(rig_submitted(&self->rig, BATCH));
 	EXPECT_EQ(0, device_stop(self->d));
 	EXPECT_RING_SETTLED(self->d, Q_IO);
 	EXPECT_EQ(BATCH, reqs_returned(r, BATCH));
@@ -75,7 +76,7 @@ TEST_F(stop, returns_after_the_last_of_64_writes)
 	struct req **r = rig_writes(&self->rig, Q_IO, BATCH, 5);
 	uint8_t *disk = vt_zalloc(BATCH * 4096);
 
-	vt_sleep_ms(200);
+	ASSERT_TRUE(rig_submitted(&self->rig, BATCH));
 	EXPECT_EQ(0, device_stop(self->d));
 	EXPECT_RING_SETTLED(self->d, Q_IO);
 	EXPECT_EQ(0, reqs_not_good(r, BATCH));
@@ -105,7 +106,7 @@ TEST_F(stop, splits_a_batch_without_losing_any)
 TEST_F(stop, memory_can_be_sealed_against_writes)
 {
 	rig_reads(&self->rig, Q_IO, BATCH);
-	vt_sleep_ms(200);
+	ASSERT_TRUE(rig_submitted(&self->rig, BATCH));
 	EXPECT_EQ(0, device_stop(self->d));
 	EXPECT_EQ(0, guest_seal(&self->d->guest));
 }
@@ -115,7 +116,7 @@ TEST_F(stop, works_after_the_memory_table_was_emptied)
 {
 	struct req **r = rig_reads(&self->rig, Q_IO, BATCH);
 
-	vt_sleep_ms(200);
+	ASSERT_TRUE(rig_submitted(&self->rig, BATCH));
 	device_set_mem_empty(self->d);
 	EXPECT_EQ(0, device_stop(self->d));
 	EXPECT_EQ(self->pins, pins_held());
@@ -127,7 +128,7 @@ TEST_F(stop, works_after_the_memory_table_was_emptied)
 TEST_F(stop, works_after_the_rings_were_unmapped)
 {
 	rig_reads(&self->rig, Q_IO, BATCH);
-	vt_sleep_ms(200);
+	ASSERT_TRUE(rig_submitted(&self->rig, BATCH));
 	munmap(self->d->guest.mem, self->d->guest.size);
 	EXPECT_EQ(0, device_stop(self->d));
 	EXPECT_EQ(self->pins, pins_held());
@@ -147,7 +148,7 @@ TEST_F(stop, works_while_a_lun_is_unlinked)
 	struct req **r = rig_reads(&self->rig, Q_IO, BATCH);
 	struct vt_thread *t;
 
-	vt_sleep_ms(200);
+	ASSERT_TRUE(rig_submitted(&self->rig, BATCH));
 	t = thread_start(unlink_lun, self->rig.t);
 	vt_sleep_ms(50);
 	EXPECT_EQ(0, device_stop(self->d));
@@ -167,7 +168,7 @@ TEST_F(stop, keeps_the_tpg_busy_until_it_is_done)
 	struct vt_thread *t;
 
 	rig_reads(&self->rig, Q_IO, BATCH);
-	vt_sleep_ms(200);
+	ASSERT_TRUE(rig_submitted(&self->rig, BATCH));
 	t = thread_start(stop_device, self->d);
 	vt_sleep_ms(100);
 	EXPECT_FALSE(thread_done(t));
@@ -199,7 +200,7 @@ TEST_F(stop, is_not_disturbed_by_kicks)
 	struct vt_thread *t = thread_start(kick_forever, &self->rig);
 	struct req *late;
 
-	vt_sleep_ms(200);
+	ASSERT_TRUE(rig_submitted(&self->rig, 2 * BATCH));
 	EXPECT_EQ(0, device_stop(self->d));
 	EXPECT_RING_SETTLED(self->d, Q_IO);
 	EXPECT_RING_SETTLED(self->d, Q_IO + 1);

@@ -45,6 +45,7 @@ void rig_up(struct rig *rig, const struct rig_opts *o)
 	/* The first command of a new nexus may find a unit attention. */
 	if (o->kind != RIG_SLOW && o->kind != RIG_DELAY && scsi_clear_ua(&rig->d, Q_IO, 0))
 		vt_fatal("LUN 0 is not ready");
+	rig_mark(rig);
 }
 
 static struct req **rig_batch(struct rig *rig, unsigned int q, unsigned int n,
@@ -90,15 +91,14 @@ unsigned int reqs_returned(struct req **r, unsigned int n)
 	return sum;
 }
 
-bool rig_inflight_is(struct rig *rig, unsigned int n)
+void rig_mark(struct rig *rig)
 {
-	unsigned int rd, wr;
-	char path[96], buf[64];
+	rig->commands = backstore_commands(rig->bs);
+}
 
-	snprintf(path, sizeof(path), "%s/inflight", rig->top->sys);
-	if (file_get(path, buf, sizeof(buf)) < 0 || sscanf(buf, "%u %u", &rd, &wr) != 2)
-		vt_fatal("no %s", path);
-	return rd + wr == n;
+bool rig_submitted(struct rig *rig, unsigned int n)
+{
+	return vt_until(backstore_commands(rig->bs) - rig->commands >= n, WAIT_MS);
 }
 
 bool module_is_ours(void)

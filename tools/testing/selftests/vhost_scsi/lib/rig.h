@@ -36,6 +36,7 @@ struct rig {
 	struct backstore *bs;
 	struct target *t;
 	struct device d;
+	unsigned long commands;	/* that LIO had seen at the last rig_mark() */
 };
 
 void rig_up(struct rig *rig, const struct rig_opts *opts);
@@ -48,8 +49,9 @@ struct req **rig_writes(struct rig *rig, unsigned int q, unsigned int n, unsigne
 /* How many of them are not back exactly once and GOOD. */
 unsigned int reqs_not_good(struct req **r, unsigned int n);
 unsigned int reqs_returned(struct req **r, unsigned int n);
-/* How many requests the RAM disk has seen arrive and not end, via the gate. */
-bool rig_inflight_is(struct rig *rig, unsigned int n);
+/* Waits until LIO has been given n commands since rig_mark() or rig_up(). */
+bool rig_submitted(struct rig *rig, unsigned int n);
+void rig_mark(struct rig *rig);
 
 /* Ours, not the distribution's module. */
 bool module_is_ours(void);

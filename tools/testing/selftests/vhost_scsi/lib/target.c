@@ -2,7 +2,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,6 +78,16 @@ int backstore_attr(struct backstore *b, const char *name, unsigned int value)
 
 	snprintf(path, sizeof(path), "%s/attrib/%s", b->dir, name);
 	return file_put(path, "%u", value);
+}
+
+unsigned long backstore_commands(struct backstore *b)
+{
+	char path[256], value[32];
+
+	snprintf(path, sizeof(path), "%s/statistics/scsi_lu/num_cmds", b->dir);
+	if (file_get(path, value, sizeof(value)) <= 0)
+		vt_fatal("no %s", path);
+	return strtoul(value, NULL, 10);
 }
 
 const char *target_path(struct target *t, const char *name)
@@ -246,21 +255,15 @@ void target_lun(struct target *t, unsigned int lun, struct backstore *b)
 	undo_push(lun_undo, l);
 }
 
-static bool is_dead(unsigned int pid)
-{
-	return pid && kill(pid, 0) && errno == ESRCH;
-}
-
 static void target_sweep_wwns(void)
 {
 	char dir[400], tpg[800];
 	struct dirent *e, *p;
-	unsigned int pid;
 	DIR *wwns, *tpgs;
 
 	wwns = opendir(VHOST_DIR);
 	while (wwns && (e = readdir(wwns))) {
-		if (sscanf(e->d_name, WWPN_PREFIX "%6x", &pid) != 1 || !is_dead(pid))
+		if (strncmp(e->d_name, WWPN_PREFIX, strlen(WWPN_PREFIX)))
 			continue;
 		snprintf(dir, sizeof(dir), VHOST_DIR "/%.200s", e->d_name);
 		tpgs = opendir(dir);
@@ -289,7 +292,7 @@ static void target_sweep_backstores(void)
 		snprintf(dir, sizeof(dir), CORE_DIR "/%.200s", e->d_name);
 		hba = opendir(dir);
 		while (hba && (d = readdir(hba))) {
-			if (sscanf(d->d_name, "vt%d_%d", &pid, &serial) != 2 || !is_dead(pid))
+			if (sscanf(d->d_name, "vt%d_%d", &pid, &serial) != 2)
 				continue;
 			snprintf(dev, sizeof(dev), "%s/%.200s", dir, d->d_name);
 			rmdir(dev);

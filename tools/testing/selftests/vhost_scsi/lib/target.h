@@ -23,6 +23,8 @@ struct backstore *backstore_ram(unsigned int mib, bool nullio);
 struct backstore *backstore_file(const char *path, unsigned int mib);
 /* A block device. */
 struct backstore *backstore_block(struct disk *d);
+/* Commands that LIO has been given for it so far. */
+unsigned long backstore_commands(struct backstore *b);
 /* Sets attrib/NAME: 0 or -errno. */
 int backstore_attr(struct backstore *b, const char *name, unsigned int value);
 
