@@ -282,6 +282,7 @@ static long vhost_scsi_core_ioctl(struct vhost_scsi *vs, unsigned int cmd,
 static long vhost_scsi_ioctl_locked(struct vhost_scsi *vs, unsigned int cmd,
 				    void __user *argp)
 {
+	bool was_running;
 	long r;
 
 	switch (cmd) {
@@ -306,13 +307,13 @@ static long vhost_scsi_ioctl_locked(struct vhost_scsi *vs, unsigned int cmd,
 		 * The owner may reuse the addresses of a region as soon as it
 		 * is off the table.
 		 */
-		if (!vs->running)
-			return vhost_scsi_core_ioctl(vs, cmd, argp);
+		was_running = vs->running;
 		r = vhost_scsi_pause(vs);
 		if (r)
 			return r;
 		r = vhost_scsi_core_ioctl(vs, cmd, argp);
-		vhost_scsi_unpause(vs);
+		if (was_running)
+			vhost_scsi_unpause(vs);
 		return r;
 	default:
 		break;
