@@ -26,7 +26,7 @@ check: FORCE
 	$(VM)/check $(if $(ONLY),--only $(ONLY)) $(if $(KERNEL),--kernel $(KERNEL)) $(if $(TEST),--test $(TEST))
 
 demo: deps
-	$(VM)/demo
+	$(VM)/demo $(if $(QEMU),--qemu $(QEMU)) $(if $(KERNEL),--kernel $(KERNEL))
 
 bench: deps modules
 	tools/testing/bench/run
