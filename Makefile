@@ -36,6 +36,10 @@ modules_install: modules-host
 	$(VM)/build host INSTALL_MOD_DIR=updates modules_install
 	depmod $(RELEASE)
 
+# Which vhost_scsi is loaded, and which one would be.
+status: FORCE
+	@compat/status
+
 dkms-deb: FORCE
 	compat/dkms-deb
 
@@ -46,6 +50,7 @@ help: FORCE
 	@echo 'make                      the modules for all kernels in SUPPORTED, in build/KERNEL/'
 	@echo 'make modules KERNEL=K     for one: 6.12, 7.2, debug, or host for the one that runs here'
 	@echo 'make modules_install      for the kernel that runs here (or RELEASE=...), under updates/'
+	@echo 'make status               which vhost_scsi is loaded, and which one would be'
 	@echo 'make dkms-deb             a Debian package that builds the module for each kernel installed'
 	@echo 'make deps                 install the Debian packages that all of this needs'
 	@echo 'make check                every test; ONLY=step KERNEL=K TEST=name for a part'
