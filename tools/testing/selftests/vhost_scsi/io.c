@@ -399,6 +399,19 @@ TEST_F(io, data_both_ways_is_answered_once)
 
 	ASSERT_RUNS(r, Q_IO);
 	EXPECT_EQ(1, r->out_come.returned);
+	EXPECT_EQ(VIRTIO_SCSI_S_FAILURE, r->resp->response);
+	EXPECT_TRUE(scsi_alive(self->d, Q_IO));
+}
+
+TEST_F(io, more_than_16_mib_is_refused)
+{
+	struct req *r = req_new(self->d, cdb_read16(0, 8), DATA_IN, 4096);
+
+	for (int i = 0; i < 17; i++)
+		req_add_seg(r, true, r->d->guest.mem, 1 << 20);
+	ASSERT_RUNS(r, Q_IO);
+	EXPECT_EQ(1, r->out_come.returned);
+	EXPECT_EQ(VIRTIO_SCSI_S_FAILURE, r->resp->response);
 	EXPECT_TRUE(scsi_alive(self->d, Q_IO));
 }
 

@@ -250,7 +250,7 @@ TEST_F(malformed, data_in_of_more_than_4_gib)
 	req_send(self->r, Q_IO);
 	EXPECT_TRUE(req_wait(self->r, WAIT_MS));
 	EXPECT_EQ(1, self->r->out_come.returned);
-	EXPECT_NE(VIRTIO_SCSI_S_OK, self->r->resp->response);
+	EXPECT_EQ(VIRTIO_SCSI_S_FAILURE, self->r->resp->response);
 }
 
 TEST_F(malformed, chain_that_loops)

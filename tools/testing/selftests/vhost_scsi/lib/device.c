@@ -33,7 +33,7 @@ void device_open_bare(struct device *d, const struct device_opts *opts)
 	unsigned int q, num = opts->num ? opts->num : 128;
 
 	memset(d, 0, sizeof(*d));
-	d->fd = open("/dev/vhost-scsi", O_RDWR | O_CLOEXEC);
+	d->fd = opts->opened ? opts->fd : open("/dev/vhost-scsi", O_RDWR | O_CLOEXEC);
 	if (d->fd < 0)
 		vt_fatal("/dev/vhost-scsi: %s", strerror(errno));
 	d->features = opts->features ? opts->features : F_DEFAULT;

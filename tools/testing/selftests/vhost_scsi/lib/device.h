@@ -61,6 +61,8 @@ struct device_opts {
 	size_t mem;			/* default 64 MiB */
 	bool mem_file;			/* use mem_fd rather than a memfd */
 	int mem_fd;
+	bool opened;			/* use fd rather than open the node */
+	int fd;
 };
 
 /* -errno of the ioctl, or its result. */

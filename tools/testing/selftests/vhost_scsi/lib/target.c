@@ -316,5 +316,6 @@ void target_sweep(void)
 	target_sweep_backstores();
 	disk_sweep();
 	/* The fabric's own directory keeps the module loaded. */
-	rmdir(VHOST_DIR);
+	if (rmdir(VHOST_DIR) && errno != ENOENT)
+		vt_note("cannot remove %s: %s", VHOST_DIR, strerror(errno));
 }
