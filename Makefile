@@ -10,7 +10,7 @@ all: modules
 
 modules: $(KERNELS:%=modules-%)
 modules-%: FORCE
-	$(VM)/build $* W=1e
+	$(VM)/build $*
 
 sparse: $(KERNELS:%=sparse-%)
 sparse-%: FORCE
