@@ -187,7 +187,7 @@ TEST_F(configfs, start_on_a_wwpn_that_another_device_has)
 	device_open(&other, &(struct device_opts){ 0 });
 	ASSERT_EQ(0, target_nexus(self->t, NAA));
 	ASSERT_EQ(0, device_start(&self->d, self->t->wwpn));
-	EXPECT_GT(0, device_start(&other, self->t->wwpn));
+	EXPECT_EQ(-EBUSY, device_start(&other, self->t->wwpn));
 	ASSERT_EQ(0, device_stop(&self->d));
 	EXPECT_EQ(0, device_start(&other, self->t->wwpn));
 }
@@ -212,7 +212,7 @@ TEST_F(configfs, start_without_an_owner)
 
 	device_open_bare(&bare, &(struct device_opts){ 0 });
 	ASSERT_EQ(0, target_nexus(self->t, NAA));
-	EXPECT_NE(0, device_start(&bare, self->t->wwpn));
+	EXPECT_EQ(-EPERM, device_start(&bare, self->t->wwpn));
 	/* It did not claim the TPG. */
 	EXPECT_EQ(0, device_start(&self->d, self->t->wwpn));
 }

@@ -37,20 +37,45 @@ FIXTURE_VARIANT(tmf)
 	int idle;		/* answer with nothing in flight */
 };
 
-#define TMF_VARIANT(name, function, answer)					\
-FIXTURE_VARIANT_ADD(tmf, name)							\
-{										\
-	.subtype = TMF(function), .idle = answer,				\
-}
+FIXTURE_VARIANT_ADD(tmf, abort_task)
+{
+	.subtype = TMF(ABORT_TASK), .idle = COMPLETE,
+};
 
-TMF_VARIANT(abort_task, ABORT_TASK, COMPLETE);
-TMF_VARIANT(abort_task_set, ABORT_TASK_SET, COMPLETE);
-TMF_VARIANT(clear_aca, CLEAR_ACA, REJECTED);
-TMF_VARIANT(clear_task_set, CLEAR_TASK_SET, REJECTED);
-TMF_VARIANT(i_t_nexus_reset, I_T_NEXUS_RESET, COMPLETE);
-TMF_VARIANT(logical_unit_reset, LOGICAL_UNIT_RESET, COMPLETE);
-TMF_VARIANT(query_task, QUERY_TASK, COMPLETE);
-TMF_VARIANT(query_task_set, QUERY_TASK_SET, COMPLETE);
+FIXTURE_VARIANT_ADD(tmf, abort_task_set)
+{
+	.subtype = TMF(ABORT_TASK_SET), .idle = COMPLETE,
+};
+
+FIXTURE_VARIANT_ADD(tmf, clear_aca)
+{
+	.subtype = TMF(CLEAR_ACA), .idle = REJECTED,
+};
+
+FIXTURE_VARIANT_ADD(tmf, clear_task_set)
+{
+	.subtype = TMF(CLEAR_TASK_SET), .idle = REJECTED,
+};
+
+FIXTURE_VARIANT_ADD(tmf, i_t_nexus_reset)
+{
+	.subtype = TMF(I_T_NEXUS_RESET), .idle = COMPLETE,
+};
+
+FIXTURE_VARIANT_ADD(tmf, logical_unit_reset)
+{
+	.subtype = TMF(LOGICAL_UNIT_RESET), .idle = COMPLETE,
+};
+
+FIXTURE_VARIANT_ADD(tmf, query_task)
+{
+	.subtype = TMF(QUERY_TASK), .idle = COMPLETE,
+};
+
+FIXTURE_VARIANT_ADD(tmf, query_task_set)
+{
+	.subtype = TMF(QUERY_TASK_SET), .idle = COMPLETE,
+};
 
 FIXTURE_SETUP(tmf)
 {

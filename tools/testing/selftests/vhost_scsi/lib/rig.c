@@ -101,11 +101,6 @@ bool rig_submitted(struct rig *rig, unsigned int n)
 	return vt_until(backstore_commands(rig->bs) - rig->commands >= n, WAIT_MS);
 }
 
-bool module_is_ours(void)
-{
-	return file_exists("/sys/module/vhost_scsi/parameters/flush_on_stop");
-}
-
 /* Before main(): leftovers go when the harness ends, whatever happened. */
 static void __attribute__((constructor)) rig_init(void)
 {

@@ -53,9 +53,6 @@ unsigned int reqs_returned(struct req **r, unsigned int n);
 bool rig_submitted(struct rig *rig, unsigned int n);
 void rig_mark(struct rig *rig);
 
-/* Ours, not the distribution's module. */
-bool module_is_ours(void);
-
 /* A stopped ring has used all that it fetched (G1). */
 #define EXPECT_RING_SETTLED(d, nr) do {						\
 	vring_reap(&(d)->q[nr]);						\

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "disk.h"
@@ -11,9 +10,7 @@ static uint64_t tag_next = 0x1000;
 
 unsigned int wait_ms(void)
 {
-	const char *ms = getenv("VHOST_SCSI_WAIT_MS");
-
-	return ms ? strtoul(ms, NULL, 10) : 10000;
+	return driver_is_stock() ? 2000 : 10000;
 }
 
 /* A page-aligned area for len bytes, with a page for a header before it. */
@@ -244,9 +241,7 @@ int req_sense_asc(struct req *r)
 
 bool req_len_is(struct req *r, uint32_t len)
 {
-	const char *lax = getenv("VHOST_SCSI_USED_LEN");
-
-	return r->out_come.len == len || (lax && !strcmp(lax, "any"));
+	return r->out_come.len == len || (driver_is_stock() && !r->out_come.len);
 }
 
 int req_not_good(struct req *r)
@@ -256,10 +251,11 @@ int req_not_good(struct req *r)
 	if (r->out_come.returned == 1 && !p->response && !p->status && !p->sense_len &&
 	    !p->resid && req_len_is(r, RESP_LEN + r->in_len))
 		return 0;
-	vt_note("returned %u times, response %u, status %#x, sense_len %u key %d asc %#x, resid %u, used.len %u (wanted %zu)",
-		r->out_come.returned, p->response, p->status, p->sense_len,
-		req_sense_key(r), (unsigned int)req_sense_asc(r), p->resid,
+	vt_note("returned %u times, response %u, status %#x, resid %u, used.len %u of %zu",
+		r->out_come.returned, p->response, p->status, p->resid,
 		r->out_come.len, RESP_LEN + r->in_len);
+	if (p->status == SAM_CHECK_CONDITION)
+		vt_note("sense key %d, ASC %#x", req_sense_key(r), req_sense_asc(r));
 	return 1;
 }
 

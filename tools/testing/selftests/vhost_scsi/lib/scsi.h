@@ -11,10 +11,7 @@
 #include "device.h"
 
 #define RESP_LEN sizeof(struct virtio_scsi_cmd_resp)
-/*
- * How long a request may take.  VHOST_SCSI_WAIT_MS shortens it for a driver
- * that is known to lose requests, so that its column is not spent waiting.
- */
+/* How long a request may take. */
 #define WAIT_MS wait_ms()
 unsigned int wait_ms(void);
 
@@ -90,11 +87,7 @@ void req_poison(struct req *r);
 int req_sense_key(struct req *r);
 int req_sense_asc(struct req *r);
 
-/*
- * Is used.len this?  With VHOST_SCSI_USED_LEN=any it always is: the stock
- * driver writes 0, and without that no test of anything else would pass on it.
- * Tests of used.len itself look at out_come.len.
- */
+/* Is used.len this? Tests of used.len itself look at out_come.len. */
 bool req_len_is(struct req *r, uint32_t len);
 
 /*

@@ -204,6 +204,13 @@ int file_get(const char *path, char *buf, size_t size)
 	return n;
 }
 
+bool driver_is_stock(void)
+{
+	const char *module = getenv("LAB_MODULE");
+
+	return module && !strcmp(module, "stock");
+}
+
 bool file_exists(const char *path)
 {
 	return access(path, F_OK) == 0;
@@ -318,10 +325,11 @@ pid_t child_start(int (*fn)(void *arg), void *arg)
 
 int child_wait(pid_t pid, unsigned int ms)
 {
-	int status;
+	int status = 0;
 	pid_t ret = 0;
+	bool over = vt_until((ret = waitpid(pid, &status, WNOHANG)) != 0, ms);
 
-	if (!vt_until((ret = waitpid(pid, &status, WNOHANG)) != 0, ms))
+	if (!over)
 		return -ETIMEDOUT;
 	if (ret < 0)
 		return -errno;
