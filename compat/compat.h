@@ -13,10 +13,12 @@
  */
 #ifdef COMPAT_HAVE_TARGET_COMPL_TYPE
 #define COMPAT_TARGET_COMPLETE_TYPES			\
-	.default_compl_type = TARGET_QUEUE_COMPL,	\
+	.default_compl_type = TARGET_DIRECT_COMPL,	\
 	.direct_compl_supp = 1,
+#define COMPAT_TARGET_COMPLETES_IN_PLACE true
 #else
 #define COMPAT_TARGET_COMPLETE_TYPES
+#define COMPAT_TARGET_COMPLETES_IN_PLACE false
 #endif
 
 #ifndef COMPAT_HAVE_KZALLOC_OBJ

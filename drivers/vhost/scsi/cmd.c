@@ -10,6 +10,7 @@
 #include <linux/vhost.h>
 #include <scsi/scsi_common.h>
 #include <scsi/scsi_proto.h>
+#include <target/target_core_backend.h>
 
 #include "scsi.h"
 #include "trace.h"
@@ -71,26 +72,47 @@ bool vhost_scsi_lun_decode(const u8 lun[8], u16 *out)
 }
 
 /*
- * LIO reports these two to the kernel log each time, without a limit.
+ * What there is to know of a logical unit before LIO is asked.  LIO reports
+ * commands to units that do not exist or are read-only to the kernel log each
+ * time, without a limit.
  * Return: 0, or ASC and ASCQ, with the sense key on top.
  */
-static u32 vhost_scsi_lun_check(struct se_session *session, u16 lun, bool out)
+static u32 vhost_scsi_lun_check(struct se_session *session, u16 lun, bool out,
+				struct se_device **dev)
 {
 	struct se_dev_entry *deve;
 	/* LUN 0 always answers, if only to REPORT LUNS. */
 	u32 sense = lun ? ILLEGAL_REQUEST << 16 | 0x2500 : 0;
 
-	rcu_read_lock();
+	*dev = NULL;
 	hlist_for_each_entry_rcu(deve, &session->se_node_acl->lun_entry_hlist,
 				 link) {
 		if (deve->mapped_lun == lun) {
 			sense = out && deve->lun_access_ro ?
 				DATA_PROTECT << 16 | 0x2700 : 0;
+			*dev = rcu_dereference_raw(deve->se_lun->lun_se_dev);
 			break;
 		}
 	}
-	rcu_read_unlock();
 	return sense;
+}
+
+/*
+ * Protection information comes with the data of READ and WRITE, eight bytes a
+ * block: backends and hardware take what the command says for granted.
+ */
+static bool vhost_scsi_prot_valid(const struct se_device *dev, const u8 *cdb,
+				  u32 prot_len, size_t len)
+{
+	u32 block;
+
+	if (!prot_len)
+		return true;
+	if (!dev || prot_len >= len || !vhost_scsi_cdb_is_rw(cdb))
+		return false;
+	block = READ_ONCE(dev->dev_attrib.block_size);
+	return block && prot_len / 8 == (len - prot_len) / block &&
+	       !(prot_len % 8) && !((len - prot_len) % block);
 }
 
 static void vhost_scsi_reply(struct vhost_scsi_queue *q,
@@ -135,6 +157,8 @@ static struct vhost_scsi_cmd *vhost_scsi_cmd_get(struct vhost_scsi_queue *q)
 		return NULL;
 	cmd = llist_entry(node, struct vhost_scsi_cmd, free);
 	memset(&cmd->op.se_cmd, 0, sizeof(cmd->op.se_cmd));
+	/* LIO sets but a few bytes of it, and says that all are valid. */
+	memset(cmd->sense, 0, sizeof(cmd->sense));
 	cmd->data_in_valid = false;
 	cmd->aborted = false;
 	cmd->reset = 0;
@@ -211,7 +235,76 @@ static int vhost_scsi_cmd_map(struct vhost_scsi_queue *q,
 	return r;
 }
 
-static void vhost_scsi_cmd_submit(struct vhost_scsi_cmd *cmd,
+/* May submission to this backend take as long as the I/O itself? */
+static bool vhost_scsi_backend_blocks(const struct target_backend_ops *backend)
+{
+	static const char * const nonblocking[] = {
+		"iblock", "rd_mcp", "pscsi",
+	};
+
+	return match_string(nonblocking, ARRAY_SIZE(nonblocking),
+			    backend->name) < 0;
+}
+
+/*
+ * Submit in this worker, or from a workqueue?
+ *
+ * Here is cheaper, and better if LIO completes in place, too.  If it completes
+ * in a workqueue, then a batch is better submitted there, or each completion
+ * would run, wake us and be preempted by the next.  A backend that blocks must
+ * not block the worker, which serves other queues, and whom ioctls wait for.
+ */
+static bool vhost_scsi_cmd_submits_here(struct vhost_scsi_queue *q,
+					const struct se_device *dev)
+{
+	/* The administrator's word; LIO sees to it. */
+	if (dev->dev_attrib.submit_type != TARGET_FABRIC_DEFAULT_SUBMIT)
+		return true;
+
+	if (unlikely(dev->transport != q->backend)) {
+		q->backend = dev->transport;
+		q->blocks = vhost_scsi_backend_blocks(q->backend);
+	}
+	if (q->blocks)
+		return false;
+	if (COMPAT_TARGET_COMPLETES_IN_PLACE)
+		return true;
+	/* Nothing but this one, and us. */
+	return atomic_read(&q->inflight) == 2 &&
+	       q->vq.avail_idx == q->vq.last_avail_idx;
+}
+
+/**
+ * vhost_scsi_cmd_submit_work - submit what was handed over
+ * @work: vhost_scsi_queue.submit_work
+ */
+void vhost_scsi_cmd_submit_work(struct work_struct *work)
+{
+	struct vhost_scsi_queue *q = container_of(work, struct vhost_scsi_queue,
+						  submit_work);
+	struct llist_node *list = llist_del_all(&q->submits);
+	struct vhost_scsi_op *op, *next;
+
+	llist_for_each_entry_safe(op, next, llist_reverse_order(list), done)
+		target_submit(&op->se_cmd);
+}
+
+/**
+ * vhost_scsi_cmd_submit_all - hand over what has come together
+ * @q: queue
+ *
+ * Context: vq->mutex held.
+ */
+void vhost_scsi_cmd_submit_all(struct vhost_scsi_queue *q)
+{
+	if (!q->nsubmits)
+		return;
+	q->nsubmits = 0;
+	queue_work(vhost_scsi_submit_wq, &q->submit_work);
+}
+
+static void vhost_scsi_cmd_submit(struct vhost_scsi_queue *q,
+				  struct vhost_scsi_cmd *cmd,
 				  struct se_session *session, const u8 *cdb,
 				  int attr, enum dma_data_direction dir)
 {
@@ -224,16 +317,24 @@ static void vhost_scsi_cmd_submit(struct vhost_scsi_cmd *cmd,
 		sgl = data->pinned.sgl;
 		nents = data->pinned.nents;
 	}
-	/* Without protection data, LIO must not ask for any. */
-	se_cmd->prot_pto = nents && !cmd->prot.nents;
+	/* LIO must not make up protection data that the guest did not send. */
+	se_cmd->prot_pto = !cmd->prot.sgl;
 	se_cmd->tag = cmd->serial;
 	target_init_cmd(se_cmd, session, cmd->sense, cmd->lun,
 			cmd->data_len + (cmd->prot.sgl ? cmd->prot.len : 0),
 			attr, dir, 0);
 	/* If this fails, LIO has answered and released the command. */
-	if (!target_submit_prep(se_cmd, (unsigned char *)cdb, sgl, nents, NULL,
-				0, cmd->prot.sgl, cmd->prot.nents, GFP_KERNEL))
+	if (target_submit_prep(se_cmd, (unsigned char *)cdb, sgl, nents, NULL,
+			       0, cmd->prot.sgl, cmd->prot.nents, GFP_KERNEL))
+		return;
+
+	if (vhost_scsi_cmd_submits_here(q, se_cmd->se_dev)) {
 		target_submit(se_cmd);
+		return;
+	}
+	llist_add(&cmd->op.done, &q->submits);
+	if (++q->nsubmits == VHOST_SCSI_SUBMIT_BATCH)
+		vhost_scsi_cmd_submit_all(q);
 }
 
 /**
@@ -252,7 +353,9 @@ void vhost_scsi_cmd_handle(struct vhost_scsi_queue *q,
 	struct vhost_scsi_nexus *nexus;
 	struct vhost_scsi_cmd *cmd;
 	struct vhost_scsi_req req;
+	struct se_device *dev;
 	u32 prot_len, sense;
+	bool valid;
 	u64 serial;
 	u8 asc, ascq;
 	size_t len;
@@ -286,18 +389,21 @@ void vhost_scsi_cmd_handle(struct vhost_scsi_queue *q,
 		len = chain->out_len - skip;
 	}
 	prot_len = dir == DMA_TO_DEVICE ? req.pi_out : req.pi_in;
-	if (unlikely(len > VHOST_SCSI_MAX_DATA ||
-		     (dir != DMA_TO_DEVICE && req.pi_out) ||
-		     (dir != DMA_FROM_DEVICE && req.pi_in) ||
-		     (prot_len && prot_len >= len))) {
-		vhost_scsi_reply(q, chain, VIRTIO_SCSI_S_FAILURE, 0);
-		return;
-	}
 	if (unlikely(scsi_command_size(req.cdb) > VIRTIO_SCSI_CDB_SIZE)) {
 		vhost_scsi_reply_sense(q, chain, ILLEGAL_REQUEST, 0x24, 0);
 		return;
 	}
-	sense = vhost_scsi_lun_check(nexus->session, lun, dir == DMA_TO_DEVICE);
+	rcu_read_lock();
+	sense = vhost_scsi_lun_check(nexus->session, lun, dir == DMA_TO_DEVICE,
+				     &dev);
+	valid = vhost_scsi_prot_valid(dev, req.cdb, prot_len, len);
+	rcu_read_unlock();
+	if (unlikely(len > VHOST_SCSI_MAX_DATA || !valid ||
+		     (dir != DMA_TO_DEVICE && req.pi_out) ||
+		     (dir != DMA_FROM_DEVICE && req.pi_in))) {
+		vhost_scsi_reply(q, chain, VIRTIO_SCSI_S_FAILURE, 0);
+		return;
+	}
 	if (unlikely(sense)) {
 		vhost_scsi_reply_sense(q, chain, sense >> 16, sense >> 8, 0);
 		return;
@@ -324,12 +430,14 @@ void vhost_scsi_cmd_handle(struct vhost_scsi_queue *q,
 		goto full;
 	}
 
-	serial = (u64)q->index << 48 | ++q->last_serial;
+	/* A dead device may still have commands on the same nexus. */
+	serial = (u64)q->vs->id << 48 | (u64)q->index << 36 |
+		 (++q->last_serial & GENMASK_ULL(35, 0));
 	/* Pairs with vhost_scsi_tmf_match(). */
 	smp_store_release(&cmd->serial, serial);
 	q->stats.submitted++;
 	trace_vhost_scsi_submit(q->vs->id, q->index, cmd, req.cdb);
-	vhost_scsi_cmd_submit(cmd, nexus->session, req.cdb,
+	vhost_scsi_cmd_submit(q, cmd, nexus->session, req.cdb,
 			      vhost_scsi_task_attr(req.plain.task_attr), dir);
 	return;
 
@@ -412,22 +520,16 @@ static void vhost_scsi_cmd_response(struct vhost_scsi_queue *q,
 
 /*
  * What has to be in the dirty log.  The data of a command that failed is not
- * valid, but the backend may have written some of it; and LIO clears the first
- * page of a control command's buffer before it knows how much there will be.
+ * valid, but the backend may have written some of it; and where the buffer is
+ * longer than the transfer, backends use all of it.
  */
 static u64 vhost_scsi_cmd_dirtied(const struct vhost_scsi_cmd *cmd, u32 written)
 {
-	const struct vhost_scsi_data *data = &cmd->data;
-	u32 floor;
-
-	if (!data->in || !data->pinned.orig_nents)
-		return written;
-	if (!cmd->data_in_valid)
+	if (cmd->data.in && cmd->data.pinned.orig_nents &&
+	    (!cmd->data_in_valid ||
+	     cmd->op.se_cmd.se_cmd_flags & SCF_UNDERFLOW_BIT))
 		return U64_MAX;
-	floor = min_t(u32, data->pinned.sgl->length,
-		      PAGE_SIZE - data->pinned.sgl->offset);
-	return max(written, (u32)sizeof(struct virtio_scsi_cmd_resp) +
-			    (cmd->prot.sgl ? cmd->prot.len : 0) + floor);
+	return written;
 }
 
 /**
@@ -456,12 +558,10 @@ void vhost_scsi_cmd_finish(struct vhost_scsi_queue *q,
 
 	trace_vhost_scsi_complete(q->vs->id, q->index, cmd);
 	vhost_scsi_cmd_response(q, cmd, &resp);
-	WRITE_ONCE(cmd->serial, 0);
 
 	if (!answer) {
 		vhost_scsi_bounce_finish(q->vs, &cmd->prot, 0);
 		vhost_scsi_data_finish(q->vs, &cmd->data, 0);
-		vhost_scsi_cmd_free(q, cmd);
 		return;
 	}
 
@@ -478,5 +578,21 @@ void vhost_scsi_cmd_finish(struct vhost_scsi_queue *q,
 	}
 	vhost_scsi_log_write(q, cmd->log.entry, cmd->log.count, dirtied);
 	vhost_scsi_ring_return(q, cmd->head, written);
+}
+
+/**
+ * vhost_scsi_cmd_release - a command is over
+ * @q: queue
+ * @op: command that was finished, and the guest told
+ *
+ * Context: process, vq->mutex held.
+ */
+void vhost_scsi_cmd_release(struct vhost_scsi_queue *q,
+			    struct vhost_scsi_op *op)
+{
+	struct vhost_scsi_cmd *cmd = container_of(op, struct vhost_scsi_cmd,
+						  op);
+
+	WRITE_ONCE(cmd->serial, 0);
 	vhost_scsi_cmd_free(q, cmd);
 }

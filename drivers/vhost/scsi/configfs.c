@@ -418,7 +418,8 @@ const struct target_core_fabric_ops vhost_scsi_fabric_ops = {
 	.check_stop_free		= vhost_scsi_check_stop_free,
 	.release_cmd			= vhost_scsi_release_cmd,
 
-	.default_submit_type		= TARGET_QUEUE_SUBMIT,
+	/* cmd.c decides. */
+	.default_submit_type		= TARGET_DIRECT_SUBMIT,
 	.direct_submit_supp		= 1,
 	COMPAT_TARGET_COMPLETE_TYPES
 };

@@ -22,6 +22,16 @@ static bool vhost_scsi_tpg_matches(const struct vhost_scsi_tpg *tpg,
 	return tpg->nexus && !strcmp(tpg->wwn->name, wwpn);
 }
 
+static struct config_item *vhost_scsi_item(struct vhost_scsi_tpg *tpg)
+{
+	return &tpg->se_tpg.tpg_group.cg_item;
+}
+
+static struct config_item *vhost_scsi_wwn_item(struct vhost_scsi_tpg *tpg)
+{
+	return &tpg->wwn->wwn.wwn_group.cg_item;
+}
+
 /* Mark the TPGs of @wwpn as ours, or none of them. */
 static int vhost_scsi_endpoint_mark(struct vhost_scsi *vs,
 				    struct vhost_scsi_endpoint *ep,
@@ -34,6 +44,8 @@ static int vhost_scsi_endpoint_mark(struct vhost_scsi *vs,
 	list_for_each_entry(tpg, &vhost_scsi_tpgs, entry) {
 		if (!vhost_scsi_tpg_matches(tpg, wwpn))
 			continue;
+		if (tpg->vs)
+			vhost_scsi_owner_check_locked(tpg->vs);
 		if (tpg->vs) {
 			r = -EBUSY;
 			break;
@@ -46,8 +58,16 @@ static int vhost_scsi_endpoint_mark(struct vhost_scsi *vs,
 		list_for_each_entry(tpg, &vhost_scsi_tpgs, entry) {
 			if (!vhost_scsi_tpg_matches(tpg, wwpn))
 				continue;
-			/* Held until target_depend_item() has been called. */
-			config_item_get(&tpg->se_tpg.tpg_group.cg_item);
+			/*
+			 * Held until target_depend_item() has been called.  If
+			 * they are on their way out, they are not there.
+			 */
+			if (!config_item_get_unless_zero(vhost_scsi_item(tpg)))
+				continue;
+			if (!config_item_get_unless_zero(vhost_scsi_wwn_item(tpg))) {
+				config_item_put(vhost_scsi_item(tpg));
+				continue;
+			}
 			tpg->vs = vs;
 			tpg->users++;
 			ep->tpg[tpg->tag] = tpg;
@@ -90,21 +110,23 @@ int vhost_scsi_endpoint_claim(struct vhost_scsi *vs, const char *wwpn)
 	/* configfs takes locks of its own, so not under ours. */
 	for (i = 0; i < VHOST_SCSI_MAX_TARGETS; i++) {
 		struct vhost_scsi_tpg *tpg = ep->tpg[i];
-		struct config_item *item;
+		struct config_item *wwn;
 
 		if (!tpg)
 			continue;
-		item = &tpg->se_tpg.tpg_group.cg_item;
-		r = target_depend_item(item);
+		wwn = vhost_scsi_wwn_item(tpg);
+		r = target_depend_item(vhost_scsi_item(tpg));
 		if (r) {
 			err = r;
 			mutex_lock(&vhost_scsi_tpg_lock);
-			tpg->vs = NULL;
+			if (tpg->vs == vs)
+				tpg->vs = NULL;
 			tpg->users--;
 			ep->tpg[i] = NULL;
 			mutex_unlock(&vhost_scsi_tpg_lock);
 		}
-		config_item_put(item);
+		config_item_put(vhost_scsi_item(tpg));
+		config_item_put(wwn);
 	}
 	if (err)
 		vhost_scsi_endpoint_release(vs);
@@ -156,7 +178,7 @@ void vhost_scsi_endpoint_release(struct vhost_scsi *vs)
 		return;
 	for (i = 0; i < VHOST_SCSI_MAX_TARGETS; i++)
 		if (ep->tpg[i])
-			target_undepend_item(&ep->tpg[i]->se_tpg.tpg_group.cg_item);
+			target_undepend_item(vhost_scsi_item(ep->tpg[i]));
 	kfree(ep);
 }
 

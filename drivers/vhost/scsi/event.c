@@ -54,7 +54,8 @@ void vhost_scsi_event_hotplug(struct vhost_scsi_tpg *tpg, struct se_lun *lun,
 	}
 
 	spin_lock(&vs->event_lock);
-	if (event && vs->nevents < VHOST_SCSI_MAX_EVENTS) {
+	/* A queue that nobody has set up has no worker to rely on, either. */
+	if (event && READ_ONCE(vq->private_data) && vs->nevents < VHOST_SCSI_MAX_EVENTS) {
 		list_add_tail(&event->entry, &vs->events);
 		vs->nevents++;
 		missed = false;
@@ -64,7 +65,7 @@ void vhost_scsi_event_hotplug(struct vhost_scsi_tpg *tpg, struct se_lun *lun,
 
 	if (missed)
 		kfree(event);
-	if (!vhost_vq_work_queue(vq, &vs->event_work))
+	else if (!vhost_vq_work_queue(vq, &vs->event_work))
 		queue_work(vhost_scsi_wq, &vs->reap_work);
 }
 

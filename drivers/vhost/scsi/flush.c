@@ -269,6 +269,7 @@ vhost_scsi_flush_judge(struct vhost_scsi_flush_op *fop)
 		return VHOST_SCSI_FLUSH_RESERVED;
 	case SAM_STAT_BUSY:
 	case SAM_STAT_TASK_SET_FULL:
+	case SAM_STAT_TASK_ABORTED:
 		return VHOST_SCSI_FLUSH_NONE;
 	case SAM_STAT_CHECK_CONDITION:
 		break;

@@ -29,6 +29,7 @@ MODULE_PARM_DESC(max_io_vqs,
 		 "I/O virtqueues that a device supports, 1 to 1024 (default: 128)");
 
 struct workqueue_struct *vhost_scsi_wq;
+struct workqueue_struct *vhost_scsi_submit_wq;
 
 /*
  * Of the vhost core's, all but VIRTIO_F_IN_ORDER: with it, the core would lose
@@ -71,12 +72,15 @@ static void vhost_scsi_queue_init(struct vhost_scsi *vs, unsigned int index)
 	q->index = index;
 	init_llist_head(&q->done);
 	init_llist_head(&q->free);
+	init_llist_head(&q->submits);
+	INIT_WORK(&q->submit_work, vhost_scsi_cmd_submit_work);
 	vhost_work_init(&q->done_work, vhost_scsi_ring_done_work);
 	switch (index) {
 	case VHOST_SCSI_VQ_CTL:
 		q->vq.handle_kick = vhost_scsi_kick;
 		q->handle = vhost_scsi_ctl_handle;
 		q->finish = vhost_scsi_tmf_finish;
+		q->release = vhost_scsi_tmf_release;
 		break;
 	case VHOST_SCSI_VQ_EVT:
 		q->vq.handle_kick = vhost_scsi_event_kick;
@@ -85,6 +89,7 @@ static void vhost_scsi_queue_init(struct vhost_scsi *vs, unsigned int index)
 		q->vq.handle_kick = vhost_scsi_kick;
 		q->handle = vhost_scsi_cmd_handle;
 		q->finish = vhost_scsi_cmd_finish;
+		q->release = vhost_scsi_cmd_release;
 		break;
 	}
 }
@@ -96,8 +101,13 @@ static void vhost_scsi_free_work(struct work_struct *work)
 	struct vhost_scsi *vs = container_of(to_rcu_work(work),
 					     struct vhost_scsi, free_work);
 
-	/* The last one to leave a queue may have queued it again. */
+	int i;
+
+	/* Whoever left last may have queued them again, for nothing. */
+	for (i = 0; i < vs->dev.nvqs; i++)
+		cancel_work_sync(&vs->queues[i].submit_work);
 	cancel_work_sync(&vs->reap_work);
+	cancel_work_sync(&vs->tmf_work);
 	kfree(vs->dev.vqs);
 	kvfree(vs->queues);
 	kfree(vs);
@@ -150,6 +160,7 @@ static int vhost_scsi_open(struct inode *inode, struct file *file)
 	INIT_RCU_WORK(&vs->free_work, vhost_scsi_free_work);
 	vhost_scsi_event_init(vs);
 	vhost_scsi_owner_init(vs);
+	vhost_scsi_tmf_init(vs);
 	for (i = 0; i < n; i++) {
 		vhost_scsi_queue_init(vs, i);
 		vqs[i] = &vs->queues[i].vq;
@@ -269,8 +280,17 @@ static int vhost_scsi_set_features(struct vhost_scsi *vs,
 static long vhost_scsi_core_ioctl(struct vhost_scsi *vs, unsigned int cmd,
 				  void __user *argp)
 {
-	long r = vhost_dev_ioctl(&vs->dev, cmd, argp);
+	long r;
 
+	switch (cmd) {
+	case VHOST_NEW_WORKER:
+	case VHOST_FREE_WORKER:
+	case VHOST_ATTACH_VRING_WORKER:
+	case VHOST_GET_VRING_WORKER:
+		return vhost_worker_ioctl(&vs->dev, cmd, argp);
+	}
+
+	r = vhost_dev_ioctl(&vs->dev, cmd, argp);
 	if (r == -ENOIOCTLCMD)
 		r = vhost_vring_ioctl(&vs->dev, cmd, argp);
 	if (cmd == VHOST_SET_OWNER && !r)
@@ -291,15 +311,7 @@ static long vhost_scsi_ioctl_locked(struct vhost_scsi *vs, unsigned int cmd,
 	case VHOST_SCSI_CLEAR_ENDPOINT:
 		return vhost_scsi_clear_endpoint(vs, argp);
 	case VHOST_NEW_WORKER:
-	case VHOST_FREE_WORKER:
-	case VHOST_ATTACH_VRING_WORKER:
 	case VHOST_GET_VRING_WORKER:
-		return vhost_worker_ioctl(&vs->dev, cmd, argp);
-	case VHOST_SET_VRING_KICK:
-		/*
-		 * Flushes the workers, who need the gate.  What it changes,
-		 * they do not use.
-		 */
 	case VHOST_SET_OWNER:
 		return vhost_scsi_core_ioctl(vs, cmd, argp);
 	case VHOST_SET_MEM_TABLE:
@@ -307,6 +319,10 @@ static long vhost_scsi_ioctl_locked(struct vhost_scsi *vs, unsigned int cmd,
 		 * The owner may reuse the addresses of a region as soon as it
 		 * is off the table.
 		 */
+	case VHOST_FREE_WORKER:
+	case VHOST_ATTACH_VRING_WORKER:
+	case VHOST_SET_VRING_KICK:
+		/* The core flushes the workers, unkillably. */
 		was_running = vs->running;
 		r = vhost_scsi_pause(vs);
 		if (r)
@@ -400,10 +416,17 @@ static int __init vhost_scsi_init(void)
 	vhost_scsi_wq = alloc_workqueue("vhost_scsi", WQ_UNBOUND, 0);
 	if (!vhost_scsi_wq)
 		return -ENOMEM;
+	/* The guest's swap may be on the other side. */
+	vhost_scsi_submit_wq = alloc_workqueue("vhost_scsi_submit",
+					       WQ_MEM_RECLAIM | WQ_PERCPU, 0);
+	if (!vhost_scsi_submit_wq) {
+		r = -ENOMEM;
+		goto wq;
+	}
 	vhost_scsi_debugfs_init();
 	r = target_register_template(&vhost_scsi_fabric_ops);
 	if (r)
-		goto wq;
+		goto submit_wq;
 	r = misc_register(&vhost_scsi_misc);
 	if (r)
 		goto template;
@@ -414,8 +437,10 @@ static int __init vhost_scsi_init(void)
 
 template:
 	target_unregister_template(&vhost_scsi_fabric_ops);
-wq:
+submit_wq:
 	vhost_scsi_debugfs_exit();
+	destroy_workqueue(vhost_scsi_submit_wq);
+wq:
 	destroy_workqueue(vhost_scsi_wq);
 	return r;
 }
@@ -424,9 +449,11 @@ static void __exit vhost_scsi_exit(void)
 {
 	misc_deregister(&vhost_scsi_misc);
 	target_unregister_template(&vhost_scsi_fabric_ops);
-	/* Devices that were closed a moment ago are freed by rcu_work. */
+	/* Devices that were closed a moment ago: the reaper, then rcu_work. */
+	flush_workqueue(vhost_scsi_wq);
 	rcu_barrier();
 	destroy_workqueue(vhost_scsi_wq);
+	destroy_workqueue(vhost_scsi_submit_wq);
 	vhost_scsi_debugfs_exit();
 }
 

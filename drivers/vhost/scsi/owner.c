@@ -8,7 +8,8 @@
  * orchestrator, so the last close is too late to notice.  What does notice is
  *
  *   - the file's flush, when the owner's file table goes away;
- *   - a failure to queue work: the vhost core has seen its worker killed;
+ *   - a failure to queue work: the vhost core has seen its worker killed.  If
+ *     there is no work to queue, whoever wants the TPGs makes some;
  *   - the last close, which is the same for us, whether or not an owner lives.
  *
  * From then on
@@ -29,6 +30,22 @@
 #include "scsi.h"
 #include "trace.h"
 
+static void vhost_scsi_owner_died_locked(struct vhost_scsi *vs)
+{
+	lockdep_assert_held(&vhost_scsi_tpg_lock);
+
+	if (vs->dead)
+		return;
+	kref_get(&vs->ref);
+	WRITE_ONCE(vs->dead, true);
+	WRITE_ONCE(vs->running, false);
+	/* Pairs with vhost_scsi_queue_enter(). */
+	smp_mb();
+	vhost_scsi_endpoint_unclaim_locked(vs);
+	trace_vhost_scsi_stop(vs->id, "owner died", vhost_scsi_inflight(vs));
+	queue_work(vhost_scsi_wq, &vs->reap_work);
+}
+
 /**
  * vhost_scsi_owner_died - the owner is gone
  * @vs: device
@@ -39,24 +56,27 @@
  */
 void vhost_scsi_owner_died(struct vhost_scsi *vs)
 {
-	bool first;
-
 	mutex_lock(&vhost_scsi_tpg_lock);
-	first = !vs->dead;
-	if (first) {
-		kref_get(&vs->ref);
-		WRITE_ONCE(vs->dead, true);
-		WRITE_ONCE(vs->running, false);
-		/* Pairs with vhost_scsi_queue_enter(). */
-		smp_mb();
-		vhost_scsi_endpoint_unclaim_locked(vs);
-	}
+	vhost_scsi_owner_died_locked(vs);
 	mutex_unlock(&vhost_scsi_tpg_lock);
+}
 
-	if (!first)
-		return;
-	trace_vhost_scsi_stop(vs->id, "owner died", vhost_scsi_inflight(vs));
-	queue_work(vhost_scsi_wq, &vs->reap_work);
+/**
+ * vhost_scsi_owner_check_locked - is the owner of a device still there?
+ * @vs: device that has claimed something
+ *
+ * An owner that executed another program, and keeps the descriptor, has lost
+ * its workers without any of the above.  Whoever wants its TPGs asks.
+ *
+ * Context: process, vhost_scsi_tpg_lock held.
+ */
+void vhost_scsi_owner_check_locked(struct vhost_scsi *vs)
+{
+	struct vhost_scsi_queue *q = &vs->queues[VHOST_SCSI_VQ_CTL];
+
+	/* Without anything done, this does nothing. */
+	if (!vhost_vq_work_queue(&q->vq, &q->done_work))
+		vhost_scsi_owner_died_locked(vs);
 }
 
 /*
@@ -77,9 +97,11 @@ static void vhost_scsi_owner_reap_work(struct work_struct *work)
 
 		if (llist_empty(&q->done))
 			continue;
+		atomic_inc(&q->inflight);
 		mutex_lock(&q->vq.mutex);
 		vhost_scsi_ring_finish(q, false);
 		mutex_unlock(&q->vq.mutex);
+		vhost_scsi_queue_leave(q, 1);
 	}
 
 	if (vhost_scsi_inflight(vs))
@@ -89,7 +111,8 @@ static void vhost_scsi_owner_reap_work(struct work_struct *work)
 	synchronize_rcu();
 
 	mutex_lock(&vs->dev.mutex);
-	if (!vs->reaped) {
+	/* A stop that was under way may have sent cache flushes meanwhile. */
+	if (!vs->reaped && !vhost_scsi_inflight(vs)) {
 		vs->reaped = true;
 		last = true;
 		vhost_dev_stop(&vs->dev);

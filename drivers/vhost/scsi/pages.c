@@ -2,18 +2,18 @@
 /*
  * Guest buffers
  *
- * Data goes between the backend and the guest's own pages, which are pinned
- * while the command runs.  Pages that the device wrote are marked dirty before
- * they are unpinned, so that file-backed guest memory survives writeback and
- * reclaim in between (G10).
+ * The data of a READ or WRITE goes between the backend and the guest's own
+ * pages, which are pinned while the command runs.  Pages that the device wrote
+ * are marked dirty before they are unpinned, so that file-backed guest memory
+ * survives writeback and reclaim in between (G10).
  *
- * Two things in the way of that want the data bounced through kernel pages:
+ * Everything else is bounced through kernel pages:
  *
- *   - the block layer transfers whole sectors, so a READ or WRITE needs every
- *     segment to start and end on one;
- *   - LIO maps the buffer of any other command as if it were contiguous, so
- *     every segment but the first has to start a page, and every one but the
- *     last to end one.
+ *   - buffers with a segment that does not start and end on a sector, because
+ *     the block layer transfers whole sectors;
+ *   - the data of other commands.  LIO maps it as if it were contiguous,
+ *     clears it, looks at it several times while the guest could change it,
+ *     and believes that it is as long as the command says.
  */
 #include <linux/blk_types.h>
 #include <linux/mm.h>
@@ -130,10 +130,10 @@ int vhost_scsi_bounce_map(struct vhost_scsi *vs,
 		r = -ENOMEM;
 		goto uncount;
 	}
-	/* Zeroed: a short transfer must not show the guest old memory. */
+	/* Zeroed: neither guest nor disk must get to see old memory. */
 	bounce->sgl = sgl_alloc_order(len, 0, false,
 				      GFP_KERNEL_ACCOUNT | __GFP_NOWARN |
-				      (in ? __GFP_ZERO : 0), &bounce->nents);
+				      __GFP_ZERO, &bounce->nents);
 	if (!bounce->sgl) {
 		r = -ENOMEM;
 		goto uncount;
@@ -162,6 +162,7 @@ free:
 	sgl_free_n_order(bounce->sgl, bounce->nents, 0);
 	bounce->sgl = NULL;
 uncount:
+	bounce->nents = 0;
 	atomic_sub(pages, &vs->bounce_pages);
 	return r;
 }
@@ -209,8 +210,14 @@ int vhost_scsi_bounce_finish(struct vhost_scsi *vs,
 	return r;
 }
 
-/* Is the data of this command transferred by the block layer as it is? */
-static bool vhost_scsi_cdb_is_rw(const u8 *cdb)
+/**
+ * vhost_scsi_cdb_is_rw - is this a READ or WRITE?
+ * @cdb: command
+ *
+ * Return: true if the data is transferred as it is, by LIO and by the block
+ * layer.
+ */
+bool vhost_scsi_cdb_is_rw(const u8 *cdb)
 {
 	/* The top bits tell the length: READ and WRITE of 6, 10, 16, 12 bytes. */
 	const u8 groups = BIT(0) | BIT(1) | BIT(4) | BIT(5);
@@ -229,34 +236,25 @@ static bool vhost_scsi_cdb_is_rw(const u8 *cdb)
 }
 
 /*
- * Can the backend work on these segments in place?  Counts the pages that they
+ * Does every segment start and end on a sector?  Counts the pages that they
  * touch, too.
  */
-static bool vhost_scsi_segs_direct(const struct iovec *iov, size_t skip,
-				   u32 len, bool rw, unsigned int *pages)
+static bool vhost_scsi_segs_aligned(const struct iovec *iov, size_t skip,
+				    u32 len, unsigned int *pages)
 {
-	bool first = true, direct = true;
+	bool aligned = true;
 
 	*pages = 0;
-	while (len) {
+	for (; len; iov++) {
 		unsigned long addr = (unsigned long)iov->iov_base + skip;
 		u32 n = min_t(size_t, len, iov->iov_len - skip);
 
-		if (n) {
-			len -= n;
-			if (rw)
-				direct &= IS_ALIGNED(addr | n, SECTOR_SIZE);
-			else
-				direct &= (first || !offset_in_page(addr)) &&
-					  (!len || !offset_in_page(addr + n));
-			*pages += DIV_ROUND_UP(offset_in_page(addr) + n,
-					       PAGE_SIZE);
-			first = false;
-		}
+		aligned &= IS_ALIGNED(addr | n, SECTOR_SIZE);
+		*pages += DIV_ROUND_UP(offset_in_page(addr) + n, PAGE_SIZE);
+		len -= n;
 		skip = 0;
-		iov++;
 	}
-	return direct;
+	return aligned;
 }
 
 static void vhost_scsi_unpin(struct vhost_scsi_data *data, bool dirty)
@@ -289,7 +287,7 @@ static bool vhost_scsi_sg_continues(struct scatterlist *sg,
 
 static int vhost_scsi_pin(struct vhost_scsi_data *data,
 			  const struct iovec *iov, size_t skip, u32 len,
-			  unsigned int npages, bool rw)
+			  unsigned int npages)
 {
 	struct page *pages[VHOST_SCSI_PIN_BATCH];
 	struct scatterlist *sg = NULL;
@@ -297,8 +295,11 @@ static int vhost_scsi_pin(struct vhost_scsi_data *data,
 
 	data->pinned.sgl = data->inl;
 	if (sg_alloc_table_chained(&data->pinned, npages, data->inl,
-				   VHOST_SCSI_INLINE_SG))
+				   VHOST_SCSI_INLINE_SG)) {
+		/* Half a table may be left. */
+		data->pinned.orig_nents = 0;
 		return -ENOMEM;
+	}
 	data->pinned.nents = 0;
 
 	while (len) {
@@ -319,9 +320,8 @@ static int vhost_scsi_pin(struct vhost_scsi_data *data,
 			for (i = 0; i < got; i++) {
 				u32 n = min_t(u32, left, PAGE_SIZE - offset);
 
-				/* LIO wants one page an entry where it maps. */
-				if (rw && vhost_scsi_sg_continues(sg, pages[i],
-								  offset)) {
+				if (vhost_scsi_sg_continues(sg, pages[i],
+							    offset)) {
 					sg->length += n;
 				} else {
 					sg = sg ? sg_next(sg) :
@@ -364,7 +364,6 @@ int vhost_scsi_data_map(struct vhost_scsi_queue *q,
 			unsigned int count, size_t skip, u32 len, bool in,
 			const u8 *cdb)
 {
-	bool rw = vhost_scsi_cdb_is_rw(cdb);
 	unsigned int pages;
 
 	data->in = in;
@@ -373,8 +372,9 @@ int vhost_scsi_data_map(struct vhost_scsi_queue *q,
 		iov++;
 		count--;
 	}
-	if (likely(vhost_scsi_segs_direct(iov, skip, len, rw, &pages)))
-		return vhost_scsi_pin(data, iov, skip, len, pages, rw);
+	if (vhost_scsi_cdb_is_rw(cdb) &&
+	    vhost_scsi_segs_aligned(iov, skip, len, &pages))
+		return vhost_scsi_pin(data, iov, skip, len, pages);
 
 	q->stats.bounced++;
 	return vhost_scsi_bounce_map(q->vs, &data->bounce, iov, count, skip,
@@ -451,8 +451,15 @@ void vhost_scsi_log_free(struct vhost_scsi_log *log)
 void vhost_scsi_log_write(struct vhost_scsi_queue *q, struct vhost_log *entry,
 			  unsigned int count, u64 len)
 {
+	u64 total = 0;
+	unsigned int i;
+
 	if (likely(!vhost_has_feature(&q->vq, VHOST_F_LOG_ALL)) || !count)
 		return;
+	/* Any more than there is, and 6.12 would BUG(). */
+	for (i = 0; i < count; i++)
+		total += entry[i].len;
+	len = min(len, total);
 	if (vhost_log_write(&q->vq, entry, count, len, NULL, 0)) {
 		q->stats.log_failed++;
 		pr_warn_ratelimited("vhost_scsi: device %u queue %u: dirty log not writable, do not migrate this guest\n",

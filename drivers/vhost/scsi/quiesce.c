@@ -91,7 +91,8 @@ bool vhost_scsi_queue_enter(struct vhost_scsi_queue *q)
 	atomic_inc(&q->inflight);
 	/* Pairs with vhost_scsi_halt(). */
 	smp_mb__after_atomic();
-	if (READ_ONCE(q->vs->running))
+	/* What was set up before is seen now; pairs with vhost_scsi_run(). */
+	if (smp_load_acquire(&q->vs->running))
 		return true;
 	vhost_scsi_queue_leave(q, 1);
 	return false;
@@ -255,8 +256,9 @@ void vhost_scsi_detach(struct vhost_scsi *vs)
 		mutex_unlock(&q->vq.mutex);
 		vhost_scsi_cmds_free(q);
 	}
-	vhost_scsi_event_drop(vs);
 	vhost_scsi_endpoint_release(vs);
+	/* No more can come now. */
+	vhost_scsi_event_drop(vs);
 }
 
 static int vhost_scsi_start_queue(struct vhost_scsi_queue *q)
@@ -298,8 +300,8 @@ static int vhost_scsi_start_queue(struct vhost_scsi_queue *q)
  * Context: vhost_dev.mutex held, the caller owns the device.  Sleeps.
  * Return: 0, or
  *
- * * -EFAULT: memory table not set, or a ring not accessible
  * * -EEXIST: there is an endpoint already
+ * * -EFAULT: memory table not set, or a ring not accessible
  * * -ENODEV: no TPG of @wwpn has a nexus
  * * -EBUSY: a TPG of @wwpn is claimed by another device
  * * -ENOMEM
@@ -312,6 +314,10 @@ int vhost_scsi_start(struct vhost_scsi *vs, const char *wwpn)
 
 	lockdep_assert_held(&vs->dev.mutex);
 
+	/* A stop that was killed may have left workers behind, with the mutex. */
+	if (vs->ep)
+		return -EEXIST;
+
 	for (i = 0; i < vs->dev.nvqs; i++) {
 		struct vhost_virtqueue *vq = &vs->queues[i].vq;
 		bool ok;
@@ -322,8 +328,6 @@ int vhost_scsi_start(struct vhost_scsi *vs, const char *wwpn)
 		if (!ok)
 			return -EFAULT;
 	}
-	if (vs->ep)
-		return -EEXIST;
 
 	for (i = 0; i < vs->dev.nvqs; i++) {
 		struct vhost_virtqueue *vq = &vs->queues[i].vq;

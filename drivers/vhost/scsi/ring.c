@@ -177,7 +177,7 @@ void vhost_scsi_ring_done(struct vhost_scsi_op *op)
  * @q: queue
  * @answer: false if nobody is there to be answered any more (G12)
  *
- * Context: process, vq->mutex held.
+ * Context: process, vq->mutex held, inside the queue.
  */
 void vhost_scsi_ring_finish(struct vhost_scsi_queue *q, bool answer)
 {
@@ -189,7 +189,8 @@ void vhost_scsi_ring_finish(struct vhost_scsi_queue *q, bool answer)
 
 	if (!list)
 		return;
-	llist_for_each_entry_safe(op, next, llist_reverse_order(list), done) {
+	list = llist_reverse_order(list);
+	llist_for_each_entry(op, list, done) {
 		q->finish(q, op, answer);
 		count++;
 	}
@@ -197,6 +198,10 @@ void vhost_scsi_ring_finish(struct vhost_scsi_queue *q, bool answer)
 		vhost_scsi_ring_publish(q);
 	else
 		vhost_scsi_queue_leave(q, count);
+	/* Only now that the guest has been told is an op over. */
+	llist_for_each_entry_safe(op, next, list, done)
+		q->release(q, op);
+	vhost_scsi_tmf_wake(q->vs);
 }
 
 /**
@@ -211,13 +216,15 @@ void vhost_scsi_ring_done_work(struct vhost_work *work)
 						  done_work);
 	struct vhost_scsi *vs = q->vs;
 
-	if (llist_empty(&q->done))
-		return;
-	down_read(&vs->gate);
-	mutex_lock(&q->vq.mutex);
-	vhost_scsi_ring_finish(q, !READ_ONCE(vs->dead));
-	mutex_unlock(&q->vq.mutex);
-	up_read(&vs->gate);
+	atomic_inc(&q->inflight);
+	if (!llist_empty(&q->done)) {
+		down_read(&vs->gate);
+		mutex_lock(&q->vq.mutex);
+		vhost_scsi_ring_finish(q, !READ_ONCE(vs->dead));
+		mutex_unlock(&q->vq.mutex);
+		up_read(&vs->gate);
+	}
+	vhost_scsi_queue_leave(q, 1);
 }
 
 /* Look at the ring until it is empty or others want their turn. */
@@ -237,6 +244,7 @@ static void vhost_scsi_ring_serve(struct vhost_scsi_queue *q)
 		case VHOST_SCSI_REFUSED:
 			break;
 		case VHOST_SCSI_EMPTY:
+			vhost_scsi_cmd_submit_all(q);
 			/* Answers first: the guest may be waiting for them. */
 			vhost_scsi_ring_finish(q, true);
 			vhost_scsi_ring_publish(q);
@@ -274,6 +282,7 @@ void vhost_scsi_ring_run(struct vhost_scsi_queue *q)
 	if (vhost_vq_get_backend(&q->vq)) {
 		WRITE_ONCE(q->runner, current);
 		vhost_scsi_ring_serve(q);
+		vhost_scsi_cmd_submit_all(q);
 		WRITE_ONCE(q->runner, NULL);
 		/*
 		 * What is on the list now was put there with runner set; what

@@ -25,7 +25,8 @@
  *	  vhost_scsi.gate	write: an ioctl that changes what workers rely on
  *				read: a worker inside a ring
  *	    vhost_virtqueue.mutex
- *	      vhost_scsi.event_lock, vhost_scsi_nexus.ua_lock (leaves)
+ *	      vhost_scsi.event_lock, vhost_scsi.tmf_lock,
+ *	      vhost_scsi_nexus.ua_lock (leaves)
  *
  * A worker sleeps on guest memory (page faults, userfaultfd) with the gate
  * held for reading and the mutex of its own virtqueue.  So nothing but an
@@ -38,6 +39,7 @@
 #include <linux/atomic.h>
 #include <linux/kref.h>
 #include <linux/llist.h>
+#include <linux/ratelimit_types.h>
 #include <linux/rwsem.h>
 #include <linux/scatterlist.h>
 #include <linux/spinlock.h>
@@ -65,6 +67,8 @@
 #define VHOST_SCSI_MAX_DATA		(16U << 20)
 /* Kernel pages that bounced requests of one device may hold at a time. */
 #define VHOST_SCSI_MAX_BOUNCE_PAGES	(64U << (20 - PAGE_SHIFT))
+/* Commands handed over together at most. */
+#define VHOST_SCSI_SUBMIT_BATCH		32
 /* Requests that one look at a ring handles before others get their turn. */
 #define VHOST_SCSI_WEIGHT		256
 /* Events that wait for a worker; more are reported as missed. */
@@ -174,7 +178,7 @@ enum vhost_scsi_op_kind {
  *	vhost_scsi_release_cmd() gets the op back, exactly once
  * @kind: which structure this is embedded in
  * @queue: whose in-flight count the op holds one of
- * @done: entry of vhost_scsi_queue.done
+ * @done: entry of vhost_scsi_queue.submits, later of vhost_scsi_queue.done
  */
 struct vhost_scsi_op {
 	struct se_cmd se_cmd;
@@ -189,8 +193,9 @@ struct vhost_scsi_op {
  * @free: entry of vhost_scsi_queue.free
  * @serial: name of this use of the structure, unique on the nexus; LIO knows
  *	the command by it, because tags that guests choose need not be unique.
- *	0 while idle.  Published last and cleared first: a task management
- *	function reads the identifying fields without a lock
+ *	0 while idle, which it is when the guest has been told of the end.
+ *	Published last and cleared first: a task management function reads the
+ *	identifying fields without a lock
  * @tag: the guest's name for it
  * @lun: logical unit
  * @target: target, an index into the endpoint
@@ -254,11 +259,17 @@ struct vhost_scsi_stats {
  * @vs: device
  * @index: place in vhost_scsi.queues
  * @handle: takes one chain
- * @finish: takes one op that the target core is done with
+ * @finish: answers one op that the target core is done with
+ * @release: frees it, after the guest has been told
  * @inflight: one for every fetched head until it is returned and the guest
  *	notified, and one for every worker inside the queue.  See quiesce.c
  * @done: ops to be finished, filled from any context
  * @done_work: finishes them in a worker
+ * @submits: commands to be submitted from @submit_work
+ * @nsubmits: put there since it was last queued
+ * @submit_work: submits them
+ * @backend: the last backend that a command went to, and
+ * @blocks: whether it blocks
  * @runner: the task in vhost_scsi_ring_run(); it finishes ops on its way out.
  *	Compared with current only
  * @broken: the ring cannot be used until the next start
@@ -269,8 +280,8 @@ struct vhost_scsi_stats {
  * @last_serial: of the last command
  * @stats: counters
  *
- * vq.mutex protects @broken, @returning, @last_serial and @stats, as well as
- * all that it protects for the vhost core.  @cmds and @ncmds change only with
+ * vq.mutex protects @nsubmits, @backend, @blocks, @broken, @returning,
+ * @last_serial and @stats, and all that it protects for the vhost core.  @cmds and @ncmds change only with
  * nothing in flight.
  */
 struct vhost_scsi_queue {
@@ -281,18 +292,25 @@ struct vhost_scsi_queue {
 		       struct vhost_scsi_chain *chain);
 	void (*finish)(struct vhost_scsi_queue *q, struct vhost_scsi_op *op,
 		       bool answer);
+	void (*release)(struct vhost_scsi_queue *q, struct vhost_scsi_op *op);
 
 	atomic_t inflight;
 	struct llist_head done;
 	struct vhost_work done_work;
 	struct task_struct *runner;
 
+	struct llist_head submits;
+	unsigned int nsubmits;
+	struct work_struct submit_work;
+	const struct target_backend_ops *backend;
+	bool blocks;
+
 	bool broken;
 	unsigned int returning;
 	struct vhost_scsi_cmd *cmds;
 	unsigned int ncmds;
 	struct llist_head free;
-	u32 last_serial;
+	u64 last_serial;
 	struct vhost_scsi_stats stats;
 };
 
@@ -343,6 +361,12 @@ enum vhost_scsi_flush_result {
  * @nevents: their number
  * @events_missed: some could not be delivered
  * @event_work: delivers them
+ * @tmf_lock: protects @tmfs
+ * @tmfs: task management functions that can go on
+ * @tmf_waiting: some wait for commands to be over.  Written by @tmf_work
+ * @tmf_waits: these.  Used by @tmf_work alone
+ * @tmf_work: lets them go on
+ * @tmf_limit: limits aborts, of which LIO tells the kernel log each time
  * @owner_files: files of the process that became the owner
  * @dead: the owner is gone.  Set once, with vhost_scsi_tpg_lock held
  * @reap_work: cleans up after it
@@ -368,6 +392,13 @@ struct vhost_scsi {
 	unsigned int nevents;
 	bool events_missed;
 	struct vhost_work event_work;
+
+	spinlock_t tmf_lock; /* protects the next one */
+	struct list_head tmfs;
+	bool tmf_waiting;
+	struct list_head tmf_waits;
+	struct work_struct tmf_work;
+	struct ratelimit_state tmf_limit;
 
 	fl_owner_t owner_files;
 	bool dead;
@@ -432,6 +463,7 @@ struct vhost_scsi_tpg {
 extern struct mutex vhost_scsi_tpg_lock;
 extern struct list_head vhost_scsi_tpgs;
 extern struct workqueue_struct *vhost_scsi_wq;
+extern struct workqueue_struct *vhost_scsi_submit_wq;
 extern const struct target_core_fabric_ops vhost_scsi_fabric_ops;
 
 /* main.c */
@@ -456,6 +488,7 @@ void vhost_scsi_detach(struct vhost_scsi *vs);
 /* owner.c */
 void vhost_scsi_owner_init(struct vhost_scsi *vs);
 void vhost_scsi_owner_died(struct vhost_scsi *vs);
+void vhost_scsi_owner_check_locked(struct vhost_scsi *vs);
 void vhost_scsi_owner_close(struct vhost_scsi *vs);
 void vhost_scsi_owner_flush(struct vhost_scsi *vs, fl_owner_t id);
 
@@ -488,13 +521,18 @@ int vhost_scsi_cmds_alloc(struct vhost_scsi_queue *q);
 void vhost_scsi_cmds_free(struct vhost_scsi_queue *q);
 void vhost_scsi_cmd_handle(struct vhost_scsi_queue *q,
 			   struct vhost_scsi_chain *chain);
+void vhost_scsi_cmd_submit_work(struct work_struct *work);
+void vhost_scsi_cmd_submit_all(struct vhost_scsi_queue *q);
 void vhost_scsi_cmd_finish(struct vhost_scsi_queue *q,
 			   struct vhost_scsi_op *op, bool answer);
+void vhost_scsi_cmd_release(struct vhost_scsi_queue *q,
+			    struct vhost_scsi_op *op);
 void vhost_scsi_cmd_aborted(struct vhost_scsi_op *op);
 void vhost_scsi_cmd_data_in(struct vhost_scsi_op *op);
 bool vhost_scsi_lun_decode(const u8 lun[8], u16 *out);
 
 /* pages.c */
+bool vhost_scsi_cdb_is_rw(const u8 *cdb);
 int vhost_scsi_segs_copy(struct vhost_scsi_segs *segs, const struct iovec *iov,
 			 unsigned int count, size_t skip, size_t len);
 void vhost_scsi_segs_free(struct vhost_scsi_segs *segs);
@@ -523,6 +561,10 @@ void vhost_scsi_ctl_handle(struct vhost_scsi_queue *q,
 			   struct vhost_scsi_chain *chain);
 void vhost_scsi_tmf_finish(struct vhost_scsi_queue *q,
 			   struct vhost_scsi_op *op, bool answer);
+void vhost_scsi_tmf_release(struct vhost_scsi_queue *q,
+			    struct vhost_scsi_op *op);
+void vhost_scsi_tmf_init(struct vhost_scsi *vs);
+void vhost_scsi_tmf_wake(struct vhost_scsi *vs);
 void vhost_scsi_tmf_response(struct vhost_scsi_op *op);
 void vhost_scsi_tmf_released(struct vhost_scsi_op *op);
 

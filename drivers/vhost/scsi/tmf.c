@@ -9,47 +9,57 @@
  * unit.  Functions that end several commands abort them one by one.  As tags
  * that guests choose need not be unique, LIO is told the commands' serials.
  *
- * A function is answered after the commands that it ended: the workers are
- * flushed in between.
+ * A function is answered when none of the commands that it was to end is under
+ * way any more, and the guest has been told of their end.  LIO's answer is not
+ * enough for that: a command that it does not know any more, or that had just
+ * completed, may still be on its way to us.
+ *
+ * All of this is done by one work item for each device, which waits for
+ * nothing: it is run again when LIO is done with a step, and when commands are
+ * over.
  */
+#include <linux/ratelimit.h>
 #include <linux/slab.h>
 #include <linux/vhost.h>
 
 #include "scsi.h"
 
+/* Aborts that a guest may ask LIO for in five seconds. */
+#define VHOST_SCSI_MAX_ABORTS 64
+
 struct vhost_scsi_victim {
+	struct vhost_scsi_cmd *cmd;
 	u64 serial;
-	u16 lun;
 };
 
 /**
  * struct vhost_scsi_tmf - a task management function that takes time
  * @op: LIO's part, used anew for each step
- * @work: the next step
+ * @entry: of vhost_scsi.tmfs or tmf_waits; while LIO is busy, of none
  * @session: the guest
  * @subtype: virtio's name of the function
  * @lun: logical unit
  * @head: the chain to return
  * @response: virtio's answer so far
  * @step_response: LIO's to the last step
+ * @steps: LIO has done
  * @resp: where the answer goes
  * @log: what it may write
- * @next: of @victim to abort
- * @count: how many there are
- * @victim: commands to abort
+ * @count: commands that the function ends
+ * @victim: these
  */
 struct vhost_scsi_tmf {
 	struct vhost_scsi_op op;
-	struct work_struct work;
+	struct list_head entry;
 	struct se_session *session;
 	u32 subtype;
 	u16 lun;
 	u16 head;
 	u8 response;
 	u8 step_response;
+	unsigned int steps;
 	struct vhost_scsi_segs resp;
 	struct vhost_scsi_log log;
-	unsigned int next;
 	unsigned int count;
 	struct vhost_scsi_victim victim[] __counted_by(count);
 };
@@ -68,14 +78,13 @@ struct vhost_scsi_scope {
  * time; the serial, read before and after, tells.
  */
 static u64 vhost_scsi_tmf_match(struct vhost_scsi_cmd *cmd,
-				const struct vhost_scsi_scope *scope, u16 *lun)
+				const struct vhost_scsi_scope *scope)
 {
 	/* Pairs with vhost_scsi_cmd_handle(). */
 	u64 serial = smp_load_acquire(&cmd->serial);
 
-	*lun = READ_ONCE(cmd->lun);
 	if (!serial || READ_ONCE(cmd->target) != scope->target ||
-	    (!scope->any_lun && *lun != scope->lun) ||
+	    (!scope->any_lun && READ_ONCE(cmd->lun) != scope->lun) ||
 	    (!scope->any_tag && READ_ONCE(cmd->tag) != scope->tag))
 		return 0;
 	/* The fields before the second look at the serial. */
@@ -90,7 +99,7 @@ static u64 vhost_scsi_tmf_match(struct vhost_scsi_cmd *cmd,
 static unsigned int vhost_scsi_tmf_find(struct vhost_scsi *vs,
 					const struct vhost_scsi_scope *scope,
 					struct vhost_scsi_victim *victim,
-					unsigned int max, bool reset)
+					unsigned int max)
 {
 	unsigned int n = 0, j;
 	int i;
@@ -99,22 +108,23 @@ static unsigned int vhost_scsi_tmf_find(struct vhost_scsi *vs,
 		struct vhost_scsi_queue *q = &vs->queues[i];
 
 		for (j = 0; j < q->ncmds; j++) {
-			struct vhost_scsi_cmd *cmd = &q->cmds[j];
-			u16 lun;
-			u64 serial = vhost_scsi_tmf_match(cmd, scope, &lun);
+			u64 serial = vhost_scsi_tmf_match(&q->cmds[j], scope);
 
 			if (!serial)
 				continue;
-			if (reset)
-				WRITE_ONCE(cmd->reset, serial);
 			if (n < max) {
+				victim[n].cmd = &q->cmds[j];
 				victim[n].serial = serial;
-				victim[n].lun = lun;
 			}
 			n++;
 		}
 	}
 	return n;
+}
+
+static bool vhost_scsi_victim_lives(const struct vhost_scsi_victim *victim)
+{
+	return READ_ONCE(victim->cmd->serial) == victim->serial;
 }
 
 static void vhost_scsi_tmf_reply(struct vhost_scsi_queue *q,
@@ -126,47 +136,18 @@ static void vhost_scsi_tmf_reply(struct vhost_scsi_queue *q,
 	vhost_scsi_ring_reply(q, chain, &resp, sizeof(resp));
 }
 
-/* Do one step, or tell the guest that all are done. */
-static void vhost_scsi_tmf_step(struct vhost_scsi_tmf *tmf)
+static bool vhost_scsi_tmf_is_reset(const struct vhost_scsi_tmf *tmf)
 {
-	struct vhost_scsi_op *op = &tmf->op;
-	u8 function = TMR_LUN_RESET;
-	u16 lun = tmf->lun;
-	u64 tag = 0;
-
-	if (tmf->next < tmf->count) {
-		if (tmf->subtype != VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET) {
-			function = TMR_ABORT_TASK;
-			lun = tmf->victim[tmf->next].lun;
-			tag = tmf->victim[tmf->next].serial;
-		}
-		tmf->next++;
-		tmf->step_response = TMR_FUNCTION_REJECTED;
-		memset(&op->se_cmd, 0, sizeof(op->se_cmd));
-		if (!target_submit_tmr(&op->se_cmd, tmf->session, NULL, lun,
-				       NULL, function, GFP_KERNEL, tag, 0))
-			return;
-		tmf->response = VIRTIO_SCSI_S_FUNCTION_REJECTED;
-	}
-
-	if (tmf->subtype == VIRTIO_SCSI_T_TMF_I_T_NEXUS_RESET)
-		core_allocate_nexus_loss_ua(tmf->session->se_node_acl);
-
-	/* The commands that were ended are answered first. */
-	vhost_dev_flush(&op->queue->vs->dev);
-	vhost_scsi_ring_done(op);
+	return tmf->subtype == VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET;
 }
 
-static void vhost_scsi_tmf_work(struct work_struct *work)
+/* What LIO said of the last step. */
+static void vhost_scsi_tmf_judge(struct vhost_scsi_tmf *tmf)
 {
-	struct vhost_scsi_tmf *tmf = container_of(work, struct vhost_scsi_tmf,
-						  work);
-
 	switch (tmf->step_response) {
 	case TMR_FUNCTION_COMPLETE:
-		break;
 	case TMR_TASK_DOES_NOT_EXIST:
-		/* It has ended by itself. */
+		/* The latter has ended by itself, or will. */
 		break;
 	case TMR_LUN_DOES_NOT_EXIST:
 		tmf->response = VIRTIO_SCSI_S_INCORRECT_LUN;
@@ -175,7 +156,121 @@ static void vhost_scsi_tmf_work(struct work_struct *work)
 		tmf->response = VIRTIO_SCSI_S_FUNCTION_REJECTED;
 		break;
 	}
-	vhost_scsi_tmf_step(tmf);
+}
+
+/* Ask LIO for one thing.  Return: false if there is nothing more to ask for. */
+static bool vhost_scsi_tmf_step(struct vhost_scsi_tmf *tmf)
+{
+	struct vhost_scsi_op *op = &tmf->op;
+	u8 function = TMR_LUN_RESET;
+	u16 lun = tmf->lun;
+	u64 tag = 0;
+
+	if (vhost_scsi_tmf_is_reset(tmf)) {
+		if (tmf->steps++)
+			return false;
+	} else {
+		struct vhost_scsi_victim *victim;
+
+		do {
+			if (tmf->steps == tmf->count)
+				return false;
+			victim = &tmf->victim[tmf->steps++];
+		} while (!vhost_scsi_victim_lives(victim));
+
+		/* A guest that wants more than that may reset the unit. */
+		if (!__ratelimit(&op->queue->vs->tmf_limit)) {
+			tmf->response = VIRTIO_SCSI_S_FUNCTION_REJECTED;
+			return false;
+		}
+		function = TMR_ABORT_TASK;
+		lun = victim->cmd->lun;
+		tag = victim->serial;
+	}
+
+	tmf->step_response = TMR_FUNCTION_REJECTED;
+	memset(&op->se_cmd, 0, sizeof(op->se_cmd));
+	if (!target_submit_tmr(&op->se_cmd, tmf->session, NULL, lun, NULL,
+			       function, GFP_KERNEL, tag, 0))
+		return true;
+	tmf->response = VIRTIO_SCSI_S_FUNCTION_REJECTED;
+	return false;
+}
+
+/* Does a command that the function was to end go on?  No matter if it failed. */
+static bool vhost_scsi_tmf_waits(const struct vhost_scsi_tmf *tmf)
+{
+	unsigned int i;
+
+	if (tmf->response != VIRTIO_SCSI_S_OK)
+		return false;
+	for (i = 0; i < tmf->count; i++)
+		if (vhost_scsi_victim_lives(&tmf->victim[i]))
+			return true;
+	return false;
+}
+
+/* Context: workqueue. */
+static void vhost_scsi_tmf_work(struct work_struct *work)
+{
+	struct vhost_scsi *vs = container_of(work, struct vhost_scsi, tmf_work);
+	struct vhost_scsi_tmf *tmf, *next;
+	unsigned long flags;
+	LIST_HEAD(ready);
+
+	/*
+	 * Commands that are over from now on run this again; those that were
+	 * before are seen below.
+	 */
+	WRITE_ONCE(vs->tmf_waiting, true);
+	/* Pairs with vhost_scsi_tmf_wake(). */
+	smp_mb();
+
+	spin_lock_irqsave(&vs->tmf_lock, flags);
+	list_splice_init(&vs->tmfs, &ready);
+	spin_unlock_irqrestore(&vs->tmf_lock, flags);
+
+	list_for_each_entry_safe(tmf, next, &ready, entry) {
+		list_del(&tmf->entry);
+		vhost_scsi_tmf_judge(tmf);
+		if (!vhost_scsi_tmf_step(tmf))
+			list_add_tail(&tmf->entry, &vs->tmf_waits);
+	}
+
+	list_for_each_entry_safe(tmf, next, &vs->tmf_waits, entry) {
+		if (vhost_scsi_tmf_waits(tmf))
+			continue;
+		list_del(&tmf->entry);
+		if (tmf->subtype == VIRTIO_SCSI_T_TMF_I_T_NEXUS_RESET)
+			core_allocate_nexus_loss_ua(tmf->session->se_node_acl);
+		vhost_scsi_ring_done(&tmf->op);
+	}
+	WRITE_ONCE(vs->tmf_waiting, !list_empty(&vs->tmf_waits));
+}
+
+/**
+ * vhost_scsi_tmf_wake - some commands are over
+ * @vs: device
+ *
+ * Context: any.
+ */
+void vhost_scsi_tmf_wake(struct vhost_scsi *vs)
+{
+	/* The serials before the flag; pairs with vhost_scsi_tmf_work(). */
+	smp_mb();
+	if (unlikely(READ_ONCE(vs->tmf_waiting)))
+		queue_work(vhost_scsi_wq, &vs->tmf_work);
+}
+
+static void vhost_scsi_tmf_ready(struct vhost_scsi_tmf *tmf)
+{
+	struct vhost_scsi *vs = tmf->op.queue->vs;
+	unsigned long flags;
+
+	spin_lock_irqsave(&vs->tmf_lock, flags);
+	list_add_tail(&tmf->entry, &vs->tmfs);
+	spin_unlock_irqrestore(&vs->tmf_lock, flags);
+	queue_work(vhost_scsi_wq, &vs->tmf_work);
 }
 
 /**
@@ -198,8 +293,7 @@ void vhost_scsi_tmf_response(struct vhost_scsi_op *op)
  */
 void vhost_scsi_tmf_released(struct vhost_scsi_op *op)
 {
-	queue_work(vhost_scsi_wq,
-		   &container_of(op, struct vhost_scsi_tmf, op)->work);
+	vhost_scsi_tmf_ready(container_of(op, struct vhost_scsi_tmf, op));
 }
 
 /**
@@ -228,29 +322,41 @@ void vhost_scsi_tmf_finish(struct vhost_scsi_queue *q,
 				     sizeof(resp));
 		vhost_scsi_ring_return(q, tmf->head, len);
 	}
+}
+
+static void vhost_scsi_tmf_free(struct vhost_scsi_tmf *tmf)
+{
 	vhost_scsi_segs_free(&tmf->resp);
 	vhost_scsi_log_free(&tmf->log);
 	kvfree(tmf);
 }
 
-/* Functions that LIO has to do.  Return: false if there is no memory for it. */
+/**
+ * vhost_scsi_tmf_release - a task management function is over
+ * @q: control queue
+ * @op: function that was answered
+ *
+ * Context: process.
+ */
+void vhost_scsi_tmf_release(struct vhost_scsi_queue *q,
+			    struct vhost_scsi_op *op)
+{
+	vhost_scsi_tmf_free(container_of(op, struct vhost_scsi_tmf, op));
+}
+
+/* Functions that take time.  Return: false if there is no memory for it. */
 static bool vhost_scsi_tmf_begin(struct vhost_scsi_queue *q,
 				 const struct vhost_scsi_chain *chain,
 				 const struct vhost_scsi_scope *scope,
 				 struct se_session *session, u32 subtype)
 {
-	bool lun_reset = subtype == VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET;
-	bool reset = lun_reset || subtype == VIRTIO_SCSI_T_TMF_I_T_NEXUS_RESET;
+	unsigned int i, n = vhost_scsi_tmf_find(q->vs, scope, NULL, 0);
 	struct vhost_scsi_tmf *tmf;
-	unsigned int count = 1;
 
-	if (!lun_reset)
-		count = vhost_scsi_tmf_find(q->vs, scope, NULL, 0, false);
-	tmf = kvzalloc(struct_size(tmf, victim, count), GFP_KERNEL_ACCOUNT);
+	tmf = kvzalloc(struct_size(tmf, victim, n), GFP_KERNEL_ACCOUNT);
 	if (!tmf)
 		return false;
-	tmf->count = count;
-	INIT_WORK(&tmf->work, vhost_scsi_tmf_work);
+	tmf->count = n;
 	tmf->op.kind = VHOST_SCSI_OP_TMF;
 	tmf->op.queue = q;
 	tmf->session = session;
@@ -258,12 +364,11 @@ static bool vhost_scsi_tmf_begin(struct vhost_scsi_queue *q,
 	tmf->lun = scope->lun;
 	tmf->head = chain->head;
 	tmf->response = VIRTIO_SCSI_S_OK;
+	tmf->step_response = TMR_FUNCTION_COMPLETE;
 	if (vhost_scsi_segs_copy(&tmf->resp, q->vq.iov + chain->out, chain->in,
 				 0, sizeof(struct virtio_scsi_ctrl_tmf_resp)) ||
 	    vhost_scsi_log_keep(&tmf->log, q->vq.log, chain->nlog)) {
-		vhost_scsi_segs_free(&tmf->resp);
-		vhost_scsi_log_free(&tmf->log);
-		kvfree(tmf);
+		vhost_scsi_tmf_free(tmf);
 		return false;
 	}
 
@@ -271,13 +376,14 @@ static bool vhost_scsi_tmf_begin(struct vhost_scsi_queue *q,
 	 * Some may have ended meanwhile.  More than before there cannot be that
 	 * the guest could mean: it sent those after the function.
 	 */
-	count = vhost_scsi_tmf_find(q->vs, scope, tmf->victim, count, reset);
-	if (!lun_reset)
-		tmf->count = min(count, tmf->count);
+	tmf->count = min(n, vhost_scsi_tmf_find(q->vs, scope, tmf->victim, n));
+	if (subtype == VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET ||
+	    subtype == VIRTIO_SCSI_T_TMF_I_T_NEXUS_RESET)
+		for (i = 0; i < tmf->count; i++)
+			WRITE_ONCE(tmf->victim[i].cmd->reset,
+				   tmf->victim[i].serial);
 
-	/* The next step flushes the workers, so it cannot be done in one. */
-	tmf->step_response = TMR_FUNCTION_COMPLETE;
-	queue_work(vhost_scsi_wq, &tmf->work);
+	vhost_scsi_tmf_ready(tmf);
 	return true;
 }
 
@@ -331,12 +437,15 @@ static void vhost_scsi_tmf_handle(struct vhost_scsi_queue *q,
 	case VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET:
 		if (chain->in_len < sizeof(struct virtio_scsi_ctrl_tmf_resp))
 			break;
+		/* More heads than the ring has: used while in flight. */
+		if (atomic_read(&q->inflight) > q->vq.num + 1)
+			break;
 		if (vhost_scsi_tmf_begin(q, chain, &scope, session, subtype))
 			return;
 		break;
 	case VIRTIO_SCSI_T_TMF_QUERY_TASK:
 	case VIRTIO_SCSI_T_TMF_QUERY_TASK_SET:
-		response = vhost_scsi_tmf_find(q->vs, &scope, NULL, 0, false) ?
+		response = vhost_scsi_tmf_find(q->vs, &scope, NULL, 0) ?
 			   VIRTIO_SCSI_S_FUNCTION_SUCCEEDED : VIRTIO_SCSI_S_OK;
 		vhost_scsi_tmf_reply(q, chain, response);
 		return;
@@ -389,4 +498,18 @@ void vhost_scsi_ctl_handle(struct vhost_scsi_queue *q,
 	/* Where an answer would stand depends on the type. */
 	q->stats.unanswered++;
 	vhost_scsi_ring_return(q, chain->head, 0);
+}
+
+/**
+ * vhost_scsi_tmf_init - prepare a new device
+ * @vs: device
+ */
+void vhost_scsi_tmf_init(struct vhost_scsi *vs)
+{
+	spin_lock_init(&vs->tmf_lock);
+	INIT_LIST_HEAD(&vs->tmfs);
+	INIT_LIST_HEAD(&vs->tmf_waits);
+	INIT_WORK(&vs->tmf_work, vhost_scsi_tmf_work);
+	ratelimit_state_init(&vs->tmf_limit, 5 * HZ, VHOST_SCSI_MAX_ABORTS);
+	ratelimit_set_flags(&vs->tmf_limit, RATELIMIT_MSG_ON_RELEASE);
 }
