@@ -10,7 +10,7 @@ static uint64_t tag_next = 0x1000;
 
 unsigned int wait_ms(void)
 {
-	return driver_is_stock() ? 2000 : 10000;
+	return driver_is_stock() ? 1000 : 10000;
 }
 
 /* A page-aligned area for len bytes, with a page for a header before it. */
