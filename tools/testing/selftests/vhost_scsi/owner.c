@@ -12,7 +12,7 @@
 
 #define BATCH 32
 /* Well below what any backend here takes, well above what dying takes. */
-#define PROMPT_MS 3000
+#define PROMPT_MS 5000
 #define DEBUG_DIR "/sys/kernel/debug/vhost_scsi"
 
 enum owner_act {
@@ -147,7 +147,7 @@ static bool heir_starts(struct rig *rig)
 {
 	int ret = -ENODEV;
 
-	return vt_until(!(ret = device_start(&rig->d, rig->t->wwpn)), 2000);
+	return vt_until(!(ret = device_start(&rig->d, rig->t->wwpn)), PROMPT_MS);
 }
 
 /* First line of the file of the device that the process opened, or "". */
@@ -254,7 +254,7 @@ TEST_F(owner, each_of_three_can_be_followed_at_once)
 	EXPECT_TRUE(heir_starts(&self->rig));
 	EXPECT_TRUE(scsi_alive(&self->rig.d, Q_IO));
 	ASSERT_EQ(0, device_stop(&self->rig.d));
-	EXPECT_TRUE(vt_until(pins_held() == self->pins, 3000));
+	EXPECT_TRUE(vt_until(pins_held() == self->pins, WAIT_MS));
 }
 
 /* The descriptor lives on in another process: the TPG must not. */
@@ -328,7 +328,7 @@ TEST_F(owner, nothing_stays_pinned_after_it_was_killed)
 	EXPECT_LT(self->pins, pins_held());
 	EXPECT_DIES_PROMPTLY(pid);
 	disk_let_go(self->rig.top);
-	EXPECT_TRUE(vt_until(pins_held() == self->pins, 3000));
+	EXPECT_TRUE(vt_until(pins_held() == self->pins, WAIT_MS));
 }
 
 TEST_F(owner, tpg_can_be_removed_once_the_backend_has_answered)
@@ -342,7 +342,7 @@ TEST_F(owner, tpg_can_be_removed_once_the_backend_has_answered)
 	EXPECT_EQ(EBUSY, errno);
 	disk_let_go(self->rig.top);
 	EXPECT_EQ(0, target_lun_unlink(self->rig.t, 0));
-	EXPECT_TRUE(vt_until(!target_nexus(self->rig.t, "NULL"), 3000));
+	EXPECT_TRUE(vt_until(!target_nexus(self->rig.t, "NULL"), WAIT_MS));
 	EXPECT_EQ(0, rmdir(self->rig.t->tpg));
 	close(o.fd);
 }
@@ -381,7 +381,7 @@ TEST_F(owner, that_executes_a_program_with_the_descriptor_has_left)
 	disk_let_go(self->rig.top);
 	EXPECT_TRUE(heir_starts(&self->rig));
 	EXPECT_TRUE(scsi_alive(&self->rig.d, Q_IO));
-	EXPECT_TRUE(vt_until(pins_held() == self->pins, 3000));
+	EXPECT_TRUE(vt_until(pins_held() == self->pins, WAIT_MS));
 }
 
 static int wait_to_be_killed(void *unused)
@@ -453,7 +453,7 @@ TEST_F(owner, that_closes_does_not_wait_for_its_requests)
 	EXPECT_LT(self->pins, pins_held());
 	disk_let_go(rig->top);
 	EXPECT_EQ(0, thread_join(t, WAIT_MS));
-	EXPECT_TRUE(vt_until(pins_held() == self->pins, 3000));
+	EXPECT_TRUE(vt_until(pins_held() == self->pins, WAIT_MS));
 	EXPECT_TRUE(scsi_alive(&rig->d, Q_IO));
 }
 
@@ -504,7 +504,7 @@ TEST_F(slow, owner_that_is_killed_makes_room_at_once)
 	if (variant->ms > PROMPT_MS)
 		EXPECT_LT(self->pins, pins_held());
 	disk_hurry(self->rig.top);
-	EXPECT_TRUE(vt_until(pins_held() == self->pins, 3000));
+	EXPECT_TRUE(vt_until(pins_held() == self->pins, WAIT_MS));
 	EXPECT_EQ(0, device_stop(&self->rig.d));
 }
 
@@ -516,7 +516,7 @@ TEST_F(slow, owner_that_is_killed_inside_clear_endpoint_makes_room_at_once)
 	EXPECT_DIES_PROMPTLY(pid);
 	EXPECT_TRUE(heir_starts(&self->rig));
 	disk_hurry(self->rig.top);
-	EXPECT_TRUE(vt_until(pins_held() == self->pins, 3000));
+	EXPECT_TRUE(vt_until(pins_held() == self->pins, WAIT_MS));
 }
 
 TEST_F(slow, close_returns_at_once)
@@ -530,7 +530,7 @@ TEST_F(slow, close_returns_at_once)
 	EXPECT_GT(PROMPT_MS, vt_now_ms() - start);
 	EXPECT_TRUE(heir_starts(&self->rig));
 	disk_hurry(self->rig.top);
-	EXPECT_TRUE(vt_until(pins_held() == self->pins, 3000));
+	EXPECT_TRUE(vt_until(pins_held() == self->pins, WAIT_MS));
 }
 
 TEST_HARNESS_MAIN
