@@ -249,10 +249,10 @@ static bool vhost_scsi_backend_blocks(const struct target_backend_ops *backend)
 /*
  * Submit in this worker, or from a workqueue?
  *
- * Here is cheaper, and better if LIO completes in place, too.  If it completes
- * in a workqueue, then a batch is better submitted there, or each completion
- * would run, wake us and be preempted by the next.  A backend that blocks must
- * not block the worker, which serves other queues, and whom ioctls wait for.
+ * Here is cheaper if LIO completes in place, too.  If it completes in a
+ * workqueue, then that one may as well submit: one switch there and one back.
+ * A backend that blocks must not block the worker, which serves other queues,
+ * and whom ioctls wait for.
  */
 static bool vhost_scsi_cmd_submits_here(struct vhost_scsi_queue *q,
 					const struct se_device *dev)
@@ -265,13 +265,7 @@ static bool vhost_scsi_cmd_submits_here(struct vhost_scsi_queue *q,
 		q->backend = dev->transport;
 		q->blocks = vhost_scsi_backend_blocks(q->backend);
 	}
-	if (q->blocks)
-		return false;
-	if (COMPAT_TARGET_COMPLETES_IN_PLACE)
-		return true;
-	/* Nothing but this one, and us. */
-	return atomic_read(&q->inflight) == 2 &&
-	       q->vq.avail_idx == q->vq.last_avail_idx;
+	return COMPAT_TARGET_COMPLETES_IN_PLACE && !q->blocks;
 }
 
 /**
@@ -287,20 +281,6 @@ void vhost_scsi_cmd_submit_work(struct work_struct *work)
 
 	llist_for_each_entry_safe(op, next, llist_reverse_order(list), done)
 		target_submit(&op->se_cmd);
-}
-
-/**
- * vhost_scsi_cmd_submit_all - hand over what has come together
- * @q: queue
- *
- * Context: vq->mutex held.
- */
-void vhost_scsi_cmd_submit_all(struct vhost_scsi_queue *q)
-{
-	if (!q->nsubmits)
-		return;
-	q->nsubmits = 0;
-	queue_work(vhost_scsi_submit_wq, &q->submit_work);
 }
 
 static void vhost_scsi_cmd_submit(struct vhost_scsi_queue *q,
@@ -332,9 +312,8 @@ static void vhost_scsi_cmd_submit(struct vhost_scsi_queue *q,
 		target_submit(se_cmd);
 		return;
 	}
-	llist_add(&cmd->op.done, &q->submits);
-	if (++q->nsubmits == VHOST_SCSI_SUBMIT_BATCH)
-		vhost_scsi_cmd_submit_all(q);
+	if (llist_add(&cmd->op.done, &q->submits))
+		queue_work(vhost_scsi_submit_wq, &q->submit_work);
 }
 
 /**

@@ -89,6 +89,20 @@ static bool vhost_scsi_event_next(struct vhost_scsi *vs,
 	return *event || *missed;
 }
 
+/**
+ * vhost_scsi_event_set_missed - note whether the guest has missed events
+ * @vs: device
+ * @missed: it has
+ *
+ * Context: process.
+ */
+void vhost_scsi_event_set_missed(struct vhost_scsi *vs, bool missed)
+{
+	spin_lock(&vs->event_lock);
+	vs->events_missed = missed;
+	spin_unlock(&vs->event_lock);
+}
+
 /* Return: false if there is no buffer. */
 static bool vhost_scsi_event_send(struct vhost_scsi_queue *q,
 				  const struct vhost_scsi_event *event,
@@ -135,6 +149,30 @@ static bool vhost_scsi_event_send(struct vhost_scsi_queue *q,
 }
 
 /**
+ * vhost_scsi_event_drop - events cannot be delivered
+ * @vs: device
+ *
+ * If there are any, they count as missed.
+ *
+ * Context: process.
+ */
+void vhost_scsi_event_drop(struct vhost_scsi *vs)
+{
+	struct vhost_scsi_event *event, *next;
+	LIST_HEAD(events);
+
+	spin_lock(&vs->event_lock);
+	list_splice_init(&vs->events, &events);
+	if (vs->nevents)
+		vs->events_missed = true;
+	vs->nevents = 0;
+	spin_unlock(&vs->event_lock);
+
+	list_for_each_entry_safe(event, next, &events, entry)
+		kfree(event);
+}
+
+/**
  * vhost_scsi_event_run - deliver events
  * @vs: device
  *
@@ -159,42 +197,19 @@ void vhost_scsi_event_run(struct vhost_scsi *vs)
 
 			kfree(event);
 			if (!sent) {
-				spin_lock(&vs->event_lock);
-				vs->events_missed = true;
-				spin_unlock(&vs->event_lock);
+				vhost_scsi_event_drop(vs);
+				vhost_scsi_event_set_missed(vs, true);
 				break;
 			}
 		}
 		vhost_scsi_ring_publish(q);
+		/* For the next one that is missed. */
+		vhost_enable_notify(&vs->dev, &q->vq);
 	}
 	mutex_unlock(&q->vq.mutex);
 	up_read(&vs->gate);
 
 	vhost_scsi_queue_leave(q, 1);
-}
-
-/**
- * vhost_scsi_event_drop - the guest is not served any more
- * @vs: device
- *
- * Events that were not delivered count as missed.
- *
- * Context: process.
- */
-void vhost_scsi_event_drop(struct vhost_scsi *vs)
-{
-	struct vhost_scsi_event *event, *next;
-	LIST_HEAD(events);
-
-	spin_lock(&vs->event_lock);
-	list_splice_init(&vs->events, &events);
-	if (vs->nevents)
-		vs->events_missed = true;
-	vs->nevents = 0;
-	spin_unlock(&vs->event_lock);
-
-	list_for_each_entry_safe(event, next, &events, entry)
-		kfree(event);
 }
 
 static void vhost_scsi_event_work(struct vhost_work *work)

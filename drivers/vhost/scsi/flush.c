@@ -154,10 +154,12 @@ void vhost_scsi_flush_done(struct vhost_scsi_op *op)
 		container_of(op, struct vhost_scsi_flush_op, op)->flush;
 	struct vhost_scsi_queue *q = op->queue;
 
+	rcu_read_lock();
 	if (atomic_dec_and_test(&flush->pending))
 		complete(&flush->done);
 	kref_put(&flush->ref, vhost_scsi_flush_free);
 	vhost_scsi_queue_leave(q, 1);
+	rcu_read_unlock();
 }
 
 /**

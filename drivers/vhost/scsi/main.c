@@ -352,9 +352,7 @@ static long vhost_scsi_set_events_missed(struct vhost_scsi *vs,
 
 	if (get_user(missed, argp))
 		return -EFAULT;
-	spin_lock(&vs->event_lock);
-	vs->events_missed = missed;
-	spin_unlock(&vs->event_lock);
+	vhost_scsi_event_set_missed(vs, missed);
 	return 0;
 }
 

@@ -105,24 +105,20 @@ bool vhost_scsi_queue_enter(struct vhost_scsi_queue *q)
  *
  * The caller must not touch guest memory on their behalf afterwards.
  *
- * Context: any.  @q may be gone on return.
+ * Context: a worker of the device, or the reaper; others under rcu_read_lock().
+ * Whoever waits may go on to free the device as soon as the count is 0, but
+ * does that after the workers have ended and a grace period has passed.
  */
 void vhost_scsi_queue_leave(struct vhost_scsi_queue *q, unsigned int count)
 {
 	struct vhost_scsi *vs = q->vs;
 
-	/*
-	 * Whoever waits may free the device as soon as the count is 0; the
-	 * memory itself is freed after a grace period only.
-	 */
-	rcu_read_lock();
 	if (atomic_sub_and_test(count, &q->inflight) &&
 	    !READ_ONCE(vs->running)) {
 		wake_up_all(&vs->drained);
 		if (READ_ONCE(vs->dead))
 			queue_work(vhost_scsi_wq, &vs->reap_work);
 	}
-	rcu_read_unlock();
 }
 
 /**

@@ -162,11 +162,11 @@ void vhost_scsi_ring_done(struct vhost_scsi_op *op)
 	 */
 	rcu_read_lock();
 	/*
-	 * If there was something on the list, somebody has been told.  If the
-	 * runner finished it itself, it will look at the list on its way out;
-	 * an interrupt on top of the runner is as good as the runner.
+	 * If there was something on the list, somebody has been told.  A worker
+	 * that serves the ring will look at the list on its way out.  llist_add()
+	 * is a full barrier; pairs with vhost_scsi_ring_run().
 	 */
-	if (llist_add(&op->done, &q->done) && READ_ONCE(q->runner) != current &&
+	if (llist_add(&op->done, &q->done) && !READ_ONCE(q->serving) &&
 	    !vhost_vq_work_queue(&q->vq, &q->done_work))
 		queue_work(vhost_scsi_wq, &q->vs->reap_work);
 	rcu_read_unlock();
@@ -181,15 +181,15 @@ void vhost_scsi_ring_done(struct vhost_scsi_op *op)
  */
 void vhost_scsi_ring_finish(struct vhost_scsi_queue *q, bool answer)
 {
-	struct llist_node *list = llist_del_all(&q->done);
 	struct vhost_scsi_op *op, *next;
+	struct llist_node *list;
 	unsigned int count = 0;
 
 	lockdep_assert_held(&q->vq.mutex);
 
-	if (!list)
+	if (llist_empty(&q->done))
 		return;
-	list = llist_reverse_order(list);
+	list = llist_reverse_order(llist_del_all(&q->done));
 	llist_for_each_entry(op, list, done) {
 		q->finish(q, op, answer);
 		count++;
@@ -216,14 +216,15 @@ void vhost_scsi_ring_done_work(struct vhost_work *work)
 						  done_work);
 	struct vhost_scsi *vs = q->vs;
 
+	/* Whoever served the ring may have been quicker. */
+	if (llist_empty(&q->done))
+		return;
 	atomic_inc(&q->inflight);
-	if (!llist_empty(&q->done)) {
-		down_read(&vs->gate);
-		mutex_lock(&q->vq.mutex);
-		vhost_scsi_ring_finish(q, !READ_ONCE(vs->dead));
-		mutex_unlock(&q->vq.mutex);
-		up_read(&vs->gate);
-	}
+	down_read(&vs->gate);
+	mutex_lock(&q->vq.mutex);
+	vhost_scsi_ring_finish(q, !READ_ONCE(vs->dead));
+	mutex_unlock(&q->vq.mutex);
+	up_read(&vs->gate);
 	vhost_scsi_queue_leave(q, 1);
 }
 
@@ -244,7 +245,6 @@ static void vhost_scsi_ring_serve(struct vhost_scsi_queue *q)
 		case VHOST_SCSI_REFUSED:
 			break;
 		case VHOST_SCSI_EMPTY:
-			vhost_scsi_cmd_submit_all(q);
 			/* Answers first: the guest may be waiting for them. */
 			vhost_scsi_ring_finish(q, true);
 			vhost_scsi_ring_publish(q);
@@ -280,15 +280,14 @@ void vhost_scsi_ring_run(struct vhost_scsi_queue *q)
 	down_read(&vs->gate);
 	mutex_lock(&q->vq.mutex);
 	if (vhost_vq_get_backend(&q->vq)) {
-		WRITE_ONCE(q->runner, current);
+		WRITE_ONCE(q->serving, true);
 		vhost_scsi_ring_serve(q);
-		vhost_scsi_cmd_submit_all(q);
-		WRITE_ONCE(q->runner, NULL);
+		WRITE_ONCE(q->serving, false);
 		/*
-		 * What is on the list now was put there with runner set; what
-		 * comes later queues work.
+		 * What was put on the list with the flag set is seen now; what
+		 * comes later queues work.  Pairs with vhost_scsi_ring_done().
 		 */
-		barrier();
+		smp_mb();
 		vhost_scsi_ring_finish(q, !READ_ONCE(vs->dead));
 		vhost_scsi_ring_publish(q);
 	}

@@ -67,8 +67,6 @@
 #define VHOST_SCSI_MAX_DATA		(16U << 20)
 /* Kernel pages that bounced requests of one device may hold at a time. */
 #define VHOST_SCSI_MAX_BOUNCE_PAGES	(64U << (20 - PAGE_SHIFT))
-/* Commands handed over together at most. */
-#define VHOST_SCSI_SUBMIT_BATCH		32
 /* Requests that one look at a ring handles before others get their turn. */
 #define VHOST_SCSI_WEIGHT		256
 /* Events that wait for a worker; more are reported as missed. */
@@ -266,23 +264,21 @@ struct vhost_scsi_stats {
  * @done: ops to be finished, filled from any context
  * @done_work: finishes them in a worker
  * @submits: commands to be submitted from @submit_work
- * @nsubmits: put there since it was last queued
  * @submit_work: submits them
  * @backend: the last backend that a command went to, and
  * @blocks: whether it blocks
- * @runner: the task in vhost_scsi_ring_run(); it finishes ops on its way out.
- *	Compared with current only
+ * @serving: a worker is in vhost_scsi_ring_run(); it finishes ops on its way out
  * @broken: the ring cannot be used until the next start
  * @returning: elements of vq->heads that are not published yet
  * @cmds: the pool, NULL outside of start and stop
  * @ncmds: its size
- * @free: idle commands.  Added to by anyone, taken by the runner alone
+ * @free: idle commands
  * @last_serial: of the last command
  * @stats: counters
  *
- * vq.mutex protects @nsubmits, @backend, @blocks, @broken, @returning,
- * @last_serial and @stats, and all that it protects for the vhost core.  @cmds and @ncmds change only with
- * nothing in flight.
+ * vq.mutex protects @backend, @blocks, @broken, @returning, @free, @last_serial
+ * and @stats, and all that it protects for the vhost core.  @cmds and @ncmds
+ * change only with nothing in flight.
  */
 struct vhost_scsi_queue {
 	struct vhost_virtqueue vq;
@@ -297,10 +293,9 @@ struct vhost_scsi_queue {
 	atomic_t inflight;
 	struct llist_head done;
 	struct vhost_work done_work;
-	struct task_struct *runner;
+	bool serving;
 
 	struct llist_head submits;
-	unsigned int nsubmits;
 	struct work_struct submit_work;
 	const struct target_backend_ops *backend;
 	bool blocks;
@@ -522,7 +517,6 @@ void vhost_scsi_cmds_free(struct vhost_scsi_queue *q);
 void vhost_scsi_cmd_handle(struct vhost_scsi_queue *q,
 			   struct vhost_scsi_chain *chain);
 void vhost_scsi_cmd_submit_work(struct work_struct *work);
-void vhost_scsi_cmd_submit_all(struct vhost_scsi_queue *q);
 void vhost_scsi_cmd_finish(struct vhost_scsi_queue *q,
 			   struct vhost_scsi_op *op, bool answer);
 void vhost_scsi_cmd_release(struct vhost_scsi_queue *q,
@@ -574,6 +568,7 @@ void vhost_scsi_event_hotplug(struct vhost_scsi_tpg *tpg, struct se_lun *lun,
 			      u32 reason);
 void vhost_scsi_event_run(struct vhost_scsi *vs);
 void vhost_scsi_event_drop(struct vhost_scsi *vs);
+void vhost_scsi_event_set_missed(struct vhost_scsi *vs, bool missed);
 
 /* flush.c */
 int vhost_scsi_flush_caches(struct vhost_scsi *vs);
