@@ -11,8 +11,11 @@
 #include "rig.h"
 
 #define BATCH 32
-/* Well below what any backend here takes, well above what dying takes. */
-#define PROMPT_MS 5000
+/*
+ * Well below what the slow backend takes, well above what dying takes.  With
+ * the stock driver, most of these waits are in vain.
+ */
+#define PROMPT_MS (driver_is_stock() ? 1000u : 5000u)
 #define DEBUG_DIR "/sys/kernel/debug/vhost_scsi"
 
 enum owner_act {
@@ -412,7 +415,6 @@ TEST_F(owner, is_not_mistaken_for_a_child_that_dies_or_execs)
 	EXPECT_TRUE(scsi_alive(&rig->d, Q_IO));
 	close(dup(rig->d.fd));
 	EXPECT_TRUE(scsi_alive(&rig->d, Q_IO));
-	EXPECT_STREQ("state running", shown(getpid(), "state"));
 }
 
 static long close_device(void *arg)
