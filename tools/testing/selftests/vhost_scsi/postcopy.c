@@ -16,13 +16,18 @@
 #include "kselftest_harness.h"
 #include "rig.h"
 
+/* One page of guest memory that is not here yet. */
+struct absent {
+	int uffd;
+	uint8_t *page;
+	uint8_t content[PAGE];		/* what will arrive in it */
+};
+
 FIXTURE(postcopy)
 {
 	struct rig rig;
 	struct device *d;
-	int uffd;
-	uint8_t *page;			/* the one that is away */
-	uint8_t content[PAGE];		/* what will arrive in it */
+	struct absent away;
 };
 
 static void uffd_undo(void *arg)
@@ -36,11 +41,11 @@ FIXTURE_SETUP(postcopy)
 
 	RIG_UP(&self->rig, .kind = RIG_DISK, .dev.io_queues = 2);
 	self->d = &self->rig.d;
-	self->uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-	if (self->uffd < 0 || ioctl(self->uffd, UFFDIO_API, &api))
+	self->away.uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	if (self->away.uffd < 0 || ioctl(self->away.uffd, UFFDIO_API, &api))
 		SKIP({ undo_all(); return; }, "the kernel has no userfaultfd");
 	/* Closed before the device: that lets waiting faults go on. */
-	undo_push(uffd_undo, &self->uffd);
+	undo_push(uffd_undo, &self->away.uffd);
 }
 
 FIXTURE_TEARDOWN(postcopy)
@@ -49,46 +54,45 @@ FIXTURE_TEARDOWN(postcopy)
 }
 
 /* The page around p is not here yet; nobody here may touch it from now on. */
-static void page_away(FIXTURE_DATA(postcopy) *self, void *p)
+static void page_away(struct absent *a, struct guest *g, void *p)
 {
 	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
-	struct guest *g = &self->d->guest;
 
-	self->page = (uint8_t *)((uintptr_t)p & ~(PAGE - 1));
-	memcpy(self->content, self->page, PAGE);
-	reg.range.start = (uintptr_t)self->page;
+	a->page = (uint8_t *)((uintptr_t)p & ~(PAGE - 1));
+	memcpy(a->content, a->page, PAGE);
+	reg.range.start = (uintptr_t)a->page;
 	reg.range.len = PAGE;
-	if (ioctl(self->uffd, UFFDIO_REGISTER, &reg))
+	if (ioctl(a->uffd, UFFDIO_REGISTER, &reg))
 		vt_skip("userfaultfd does not do shared memory");
 	if (fallocate(g->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-		      self->page - g->mem, PAGE))
+		      a->page - g->mem, PAGE))
 		vt_fatal("cannot punch a hole");
 }
 
-static bool page_wanted(FIXTURE_DATA(postcopy) *self, unsigned int ms)
+static bool page_wanted(struct absent *a, unsigned int ms)
 {
-	struct pollfd p = { .fd = self->uffd, .events = POLLIN };
+	struct pollfd p = { .fd = a->uffd, .events = POLLIN };
 	struct uffd_msg msg;
 
-	return poll(&p, 1, ms) == 1 && read(self->uffd, &msg, sizeof(msg)) == sizeof(msg);
+	return poll(&p, 1, ms) == 1 && read(a->uffd, &msg, sizeof(msg)) == sizeof(msg);
 }
 
-static void page_arrives(FIXTURE_DATA(postcopy) *self)
+static void page_arrives(struct absent *a)
 {
 	struct uffdio_copy copy = {
-		.dst = (uintptr_t)self->page,
-		.src = (uintptr_t)self->content,
+		.dst = (uintptr_t)a->page,
+		.src = (uintptr_t)a->content,
 		.len = PAGE,
 	};
 
-	if (ioctl(self->uffd, UFFDIO_COPY, &copy))
+	if (ioctl(a->uffd, UFFDIO_COPY, &copy))
 		vt_fatal("UFFDIO_COPY: %s", strerror(errno));
 }
 
 #define EXPECT_SERVED_ON_ARRIVAL(r) do {					\
-	EXPECT_TRUE(page_wanted(self, WAIT_MS));				\
+	EXPECT_TRUE(page_wanted(&self->away, WAIT_MS));			\
 	vt_sleep_ms(50);							\
-	page_arrives(self);							\
+	page_arrives(&self->away);						\
 	EXPECT_TRUE(req_wait(r, WAIT_MS));					\
 	EXPECT_GOOD(r);								\
 } while (0)
@@ -97,7 +101,7 @@ TEST_F(postcopy, header_that_arrives_later)
 {
 	struct req *r = req_read(self->d, 8, 8);
 
-	page_away(self, r->hdr);
+	page_away(&self->away, &self->d->guest, r->hdr);
 	req_send(r, Q_IO);
 	EXPECT_SERVED_ON_ARRIVAL(r);
 }
@@ -106,7 +110,7 @@ TEST_F(postcopy, data_in_page_that_arrives_later)
 {
 	struct req *r = req_read(self->d, 8, 8);
 
-	page_away(self, r->data_in);
+	page_away(&self->away, &self->d->guest, r->data_in);
 	req_send(r, Q_IO);
 	EXPECT_SERVED_ON_ARRIVAL(r);
 	EXPECT_EQ(0, pattern_diff(r->data_in, 8, 8, 0));
@@ -117,7 +121,7 @@ TEST_F(postcopy, data_out_page_that_arrives_later)
 	struct req *r = req_write(self->d, 8, 8, 6);
 	uint8_t disk[4096];
 
-	page_away(self, r->data_out);
+	page_away(&self->away, &self->d->guest, r->data_out);
 	req_send(r, Q_IO);
 	EXPECT_SERVED_ON_ARRIVAL(r);
 	disk_read(self->rig.ram, 8, disk, sizeof(disk));
@@ -128,7 +132,7 @@ TEST_F(postcopy, response_page_that_arrives_later)
 {
 	struct req *r = req_read(self->d, 8, 8);
 
-	page_away(self, r->resp);
+	page_away(&self->away, &self->d->guest, r->resp);
 	req_send(r, Q_IO);
 	EXPECT_SERVED_ON_ARRIVAL(r);
 }
@@ -138,7 +142,7 @@ TEST_F(postcopy, descriptor_table_that_arrives_later)
 	struct req *r = req_read(self->d, 8, 8);
 
 	req_post(r, Q_IO);
-	page_away(self, self->d->q[Q_IO].desc);
+	page_away(&self->away, &self->d->guest, self->d->q[Q_IO].desc);
 	vring_kick_always(&self->d->q[Q_IO]);
 	EXPECT_SERVED_ON_ARRIVAL(r);
 }
@@ -146,9 +150,9 @@ TEST_F(postcopy, descriptor_table_that_arrives_later)
 /* Never to arrive: the request waits, nothing and nobody else does. */
 #define STUCK_REQUEST() ({							\
 	struct req *__r = req_read(self->d, 8, 8);				\
-	page_away(self, __r->hdr);						\
+	page_away(&self->away, &self->d->guest, __r->hdr);			\
 	req_send(__r, Q_IO);							\
-	ASSERT_TRUE(page_wanted(self, WAIT_MS));				\
+	ASSERT_TRUE(page_wanted(&self->away, WAIT_MS));				\
 	__r;									\
 })
 
@@ -172,7 +176,7 @@ TEST_F(postcopy, missing_page_does_not_keep_another_device_from_starting)
 	th = thread_start(start_device, &other);
 	EXPECT_EQ(0, thread_join(th, 3000));
 	EXPECT_EQ(0, scsi_clear_ua(&other, Q_IO, 0));
-	page_arrives(self);
+	page_arrives(&self->away);
 }
 
 static long plug_and_unplug(void *arg)
@@ -190,7 +194,7 @@ TEST_F(postcopy, missing_page_does_not_hold_up_configfs)
 	STUCK_REQUEST();
 	th = thread_start(plug_and_unplug, &self->rig);
 	EXPECT_EQ(0, thread_join(th, 3000));
-	page_arrives(self);
+	page_arrives(&self->away);
 }
 
 static long stop_device(void *arg)
@@ -205,7 +209,7 @@ TEST_F(postcopy, stop_waits_for_the_page_and_returns_the_request)
 
 	th = thread_start(stop_device, self->d);
 	vt_sleep_ms(200);
-	page_arrives(self);
+	page_arrives(&self->away);
 	EXPECT_EQ(0, thread_join(th, WAIT_MS));
 	EXPECT_RING_SETTLED(self->d, Q_IO);
 	EXPECT_LE(r->out_come.returned, 1);
@@ -229,7 +233,7 @@ TEST_F(postcopy, stop_that_waits_for_a_page_can_be_killed)
 	EXPECT_EQ(-ETIMEDOUT, child_wait(pid, 300));
 	kill(pid, SIGKILL);
 	EXPECT_EQ(-SIGKILL, child_wait(pid, 3000));
-	page_arrives(self);
+	page_arrives(&self->away);
 }
 
 TEST_HARNESS_MAIN

@@ -68,6 +68,8 @@ TEST_F(ring, full_ring_of_indirect_chains_is_served)
 	}
 	vring_kick(self->vr);
 	ASSERT_TRUE(vring_drain(self->vr, WAIT_MS));
+	for (i = 0; i < 512; i++)
+		ASSERT_NE(SAM_TASK_SET_FULL, r[i]->resp->status);
 	EXPECT_EQ(0, reqs_not_good(r, 512));
 }
 

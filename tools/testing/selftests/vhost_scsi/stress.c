@@ -38,7 +38,10 @@ FIXTURE_TEARDOWN(stress)
 static uint64_t end_ms;
 static struct backstore *spare;
 
-#define FOR_A_WHILE while (vt_now_ms() < end_ms)
+static bool for_a_while(void)
+{
+	return vt_now_ms() < end_ms;
+}
 
 static long do_start_stop(void *arg)
 {
@@ -46,7 +49,7 @@ static long do_start_stop(void *arg)
 	long bad = 0;
 	int ret;
 
-	FOR_A_WHILE {
+	while (for_a_while()) {
 		ret = device_stop(d);
 		bad += ret != 0;
 		ret = device_start(d, NULL);
@@ -59,7 +62,7 @@ static long do_memory(void *arg)
 {
 	long bad = 0;
 
-	FOR_A_WHILE
+	while (for_a_while())
 		bad += device_set_mem(arg) != 0;
 	return bad;
 }
@@ -70,7 +73,7 @@ static long do_log(void *arg)
 	uint64_t on = d->features | F_LOG_ALL, off = d->features & ~F_LOG_ALL;
 	long bad = 0;
 
-	FOR_A_WHILE {
+	while (for_a_while()) {
 		bad += device_set_log_base(d) != 0;
 		bad += device_ioctl(d, VHOST_SET_FEATURES, &on) != 0;
 		bad += device_ioctl(d, VHOST_SET_FEATURES, &off) != 0;
@@ -83,7 +86,7 @@ static long do_events(void *arg)
 	uint32_t missed = 1;
 	long bad = 0;
 
-	FOR_A_WHILE {
+	while (for_a_while()) {
 		bad += device_ioctl(arg, VHOST_SCSI_SET_EVENTS_MISSED, &missed) != 0;
 		bad += device_ioctl(arg, VHOST_SCSI_GET_EVENTS_MISSED, &missed) != 0;
 	}
@@ -95,7 +98,7 @@ static long do_workers(void *arg)
 	long bad = 0;
 	unsigned int i = 0;
 
-	FOR_A_WHILE {
+	while (for_a_while()) {
 		int q = Q_IO + i++ % 4, old = device_worker_of(arg, q);
 		int id = device_worker_new(arg);
 
@@ -111,7 +114,7 @@ static long do_kicks(void *arg)
 {
 	struct device *d = arg;
 
-	FOR_A_WHILE {
+	while (for_a_while()) {
 		for (unsigned int q = 0; q < d->nq; q++)
 			vring_kick_always(&d->q[q]);
 		vt_sleep_ms(1);
@@ -123,7 +126,7 @@ static long do_plug(void *arg)
 {
 	long bad = 0;
 
-	FOR_A_WHILE {
+	while (for_a_while()) {
 		bad += target_lun_link(arg, 3, spare) != 0;
 		bad += target_lun_unlink(arg, 3) != 0;
 	}
@@ -144,7 +147,7 @@ static long do_load(void *arg)
 		r[i] = req_read(d, i * 8, 8);
 		req_post(r[i], Q_IO);
 	}
-	FOR_A_WHILE {
+	while (for_a_while()) {
 		vring_kick(vr);
 		vring_reap(vr);
 		for (int i = 0; i < DEPTH; i++) {
@@ -172,6 +175,7 @@ static long do_load(void *arg)
 	for (unsigned int __i = 0; __i < ARRAY_SIZE(__fn); __i++)		\
 		EXPECT_EQ(0, thread_join(__t[__i], seconds() * 1000 + 15000));	\
 	device_start(self->d, NULL);						\
+	vring_kick_always(&self->d->q[Q_IO]);					\
 	EXPECT_TRUE(vring_drain(&self->d->q[Q_IO], WAIT_MS));			\
 	EXPECT_EQ(0, device_stop(self->d));					\
 	EXPECT_RING_SETTLED(self->d, Q_IO);					\

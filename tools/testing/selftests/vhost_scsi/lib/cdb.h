@@ -11,11 +11,9 @@ struct cdb {
 
 #define SAM_GOOD 0x00
 #define SAM_CHECK_CONDITION 0x02
-#define SAM_BUSY 0x08
 #define SAM_RESERVATION_CONFLICT 0x18
 #define SAM_TASK_SET_FULL 0x28
 
-#define KEY_NOT_READY 0x2
 #define KEY_MEDIUM_ERROR 0x3
 #define KEY_ILLEGAL_REQUEST 0x5
 #define KEY_UNIT_ATTENTION 0x6
@@ -23,7 +21,6 @@ struct cdb {
 
 #define ASC_INVALID_OPCODE 0x20
 #define ASC_LBA_OUT_OF_RANGE 0x21
-#define ASC_INVALID_FIELD 0x24
 #define ASC_LUN_NOT_SUPPORTED 0x25
 
 static inline void cdb_be(uint8_t *p, uint64_t v, unsigned int bytes)
@@ -66,11 +63,6 @@ static inline struct cdb cdb_inquiry_vpd(uint8_t page, uint16_t len)
 static inline struct cdb cdb_mode_sense6(uint8_t page, uint8_t len)
 {
 	return (struct cdb){ { 0x1a, 0, page, 0, len } };
-}
-
-static inline struct cdb cdb_read_capacity10(void)
-{
-	return (struct cdb){ { 0x25 } };
 }
 
 static inline struct cdb cdb_read_capacity16(uint32_t len)
@@ -133,12 +125,8 @@ static inline struct cdb cdb_rw32(uint16_t service, uint64_t lba, uint32_t block
 	return c;
 }
 
-#define cdb_read6(lba, n) cdb_rw6(0x08, lba, n)
-#define cdb_write6(lba, n) cdb_rw6(0x0a, lba, n)
 #define cdb_read10(lba, n) cdb_rw10(0x28, lba, n)
 #define cdb_write10(lba, n) cdb_rw10(0x2a, lba, n)
-#define cdb_read12(lba, n) cdb_rw12(0xa8, lba, n)
-#define cdb_write12(lba, n) cdb_rw12(0xaa, lba, n)
 #define cdb_read16(lba, n) cdb_rw16(0x88, lba, n)
 #define cdb_write16(lba, n) cdb_rw16(0x8a, lba, n)
 #define cdb_read32(lba, n) cdb_rw32(0x0009, lba, n)
@@ -147,6 +135,21 @@ static inline struct cdb cdb_rw32(uint16_t service, uint64_t lba, uint32_t block
 #define cdb_sync_cache16(lba, n) cdb_rw16(0x91, lba, n)
 #define cdb_write_same10(lba, n) cdb_rw10(0x41, lba, n)
 #define cdb_write_same16(lba, n) cdb_rw16(0x93, lba, n)
+
+/* READ or WRITE in a CDB of this many bytes. */
+static inline struct cdb cdb_rw(unsigned int size, int write, uint32_t lba, uint8_t blocks)
+{
+	switch (size) {
+	case 6:
+		return cdb_rw6(write ? 0x0a : 0x08, lba, blocks);
+	case 10:
+		return cdb_rw10(write ? 0x2a : 0x28, lba, blocks);
+	case 12:
+		return cdb_rw12(write ? 0xaa : 0xa8, lba, blocks);
+	default:
+		return cdb_rw16(write ? 0x8a : 0x88, lba, blocks);
+	}
+}
 
 static inline struct cdb cdb_unmap(uint16_t len)
 {

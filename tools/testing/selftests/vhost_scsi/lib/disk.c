@@ -243,13 +243,14 @@ struct disk *disk_scsi_debug(const char *params)
 	struct disk *d = disk_alloc(0);
 	FILE *f;
 
+	module_need("sd_mod", NULL);
 	if (module_loaded("scsi_debug"))
-		system("rmmod scsi_debug");
+		scsi_debug_undo(NULL);
 	module_need("scsi_debug", params);
 	undo_push(scsi_debug_undo, NULL);
 	snprintf(cmd, sizeof(cmd),
 		 "ls %s/host*/target*/*:0:0:0/block 2>/dev/null", dir);
-	for (int i = 0; i < 100 && !name[0]; i++, vt_sleep_ms(20)) {
+	for (int i = 0; i < 50 && !name[0]; i++, vt_sleep_ms(100)) {
 		f = popen(cmd, "r");
 		if (f && fscanf(f, "%63s", name) != 1)
 			name[0] = '\0';

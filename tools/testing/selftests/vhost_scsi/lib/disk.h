@@ -44,7 +44,7 @@ void disk_hurry(struct disk *d);
 /* Every request fails: dm-error. */
 struct disk *disk_error(struct disk *below);
 
-/* scsi_debug with T10 PI of this type; loads the module, one per process. */
+/* scsi_debug; loads the module anew with these parameters: one at a time. */
 struct disk *disk_scsi_debug(const char *params);
 
 /* Bypassing the page cache. */

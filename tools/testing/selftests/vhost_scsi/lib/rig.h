@@ -12,6 +12,15 @@
 #include "target.h"
 #include "util.h"
 
+/*
+ * An emulated machine with a debug kernel needs a while to load the modules of
+ * the first test; whatever hangs is bounded all the same.
+ */
+#ifdef TEST_TIMEOUT_DEFAULT
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT 90
+#endif
+
 enum rig_kind {
 	RIG_RAM,	/* rd_mcp */
 	RIG_NULL,	/* rd_mcp that moves no data */

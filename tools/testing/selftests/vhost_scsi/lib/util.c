@@ -32,21 +32,6 @@ void undo_push(undo_fn fn, void *arg)
 	undo_stack[undo_depth++] = (struct undo){ fn, arg };
 }
 
-void undo_now(undo_fn fn, void *arg)
-{
-	unsigned int i;
-
-	for (i = undo_depth; i-- > 0;) {
-		if (undo_stack[i].fn != fn || undo_stack[i].arg != arg)
-			continue;
-		memmove(&undo_stack[i], &undo_stack[i + 1],
-			(undo_depth - i - 1) * sizeof(undo_stack[0]));
-		undo_depth--;
-		fn(arg);
-		return;
-	}
-}
-
 void undo_all(void)
 {
 	while (undo_depth) {

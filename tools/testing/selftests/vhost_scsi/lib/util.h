@@ -19,8 +19,6 @@
  */
 typedef void (*undo_fn)(void *arg);
 void undo_push(undo_fn fn, void *arg);
-/* Runs the newest matching entry now and drops it. */
-void undo_now(undo_fn fn, void *arg);
 void undo_all(void);
 
 /* The environment is broken (not the driver under test): fail, or skip. */
