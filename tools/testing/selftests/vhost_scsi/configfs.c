@@ -212,7 +212,7 @@ TEST_F(configfs, start_without_an_owner)
 
 	device_open_bare(&bare, &(struct device_opts){ 0 });
 	ASSERT_EQ(0, target_nexus(self->t, NAA));
-	EXPECT_EQ(-EPERM, device_start(&bare, self->t->wwpn));
+	EXPECT_EQ(-EFAULT, device_start(&bare, self->t->wwpn));
 	/* It did not claim the TPG. */
 	EXPECT_EQ(0, device_start(&self->d, self->t->wwpn));
 }

@@ -328,13 +328,17 @@ static void report(const char *word)
 {
 	const struct counters *c = &v.total;
 
-	printf("%s ms=%llu reads=%llu writes=%llu checked=%llu corrupt=%llu stale=%llu zero=%llu torn=%llu disk_wrong=%llu failed=%llu in_flight=%u gap_us=%llu gap_max_us=%llu\n",
-	       word, (unsigned long long)(now() - v.start) / 1000000,
+	printf("%s ms=%llu reads=%llu writes=%llu checked=%llu", word,
+	       (unsigned long long)(now() - v.start) / 1000000,
 	       (unsigned long long)c->reads, (unsigned long long)c->writes,
-	       (unsigned long long)c->checked, (unsigned long long)c->corrupt,
-	       (unsigned long long)c->stale, (unsigned long long)c->zero,
-	       (unsigned long long)c->torn, (unsigned long long)c->disk_wrong,
-	       (unsigned long long)c->failed, v.in_flight,
+	       (unsigned long long)c->checked);
+	printf(" corrupt=%llu stale=%llu zero=%llu torn=%llu",
+	       (unsigned long long)c->corrupt, (unsigned long long)c->stale,
+	       (unsigned long long)c->zero, (unsigned long long)c->torn);
+	printf(" disk_wrong=%llu failed=%llu in_flight=%u",
+	       (unsigned long long)c->disk_wrong, (unsigned long long)c->failed,
+	       v.in_flight);
+	printf(" gap_us=%llu gap_max_us=%llu\n",
 	       (unsigned long long)v.gap_window / 1000,
 	       (unsigned long long)c->gap_max / 1000);
 	fflush(stdout);
