@@ -21,6 +21,8 @@
  * vhost_scsi_cmds_alloc - allocate a command for each head of a ring
  * @q: I/O queue, inactive
  *
+ * At most VHOST_SCSI_MAX_COMMANDS.
+ *
  * Context: vhost_dev.mutex held.
  * Return: 0 or -ENOMEM.
  */
@@ -475,8 +477,7 @@ static void vhost_scsi_cmd_response(struct vhost_scsi_queue *q,
 	memset(resp, 0, sizeof(*resp));
 	if (cmd->aborted) {
 		resp->response = READ_ONCE(cmd->reset) == cmd->serial ?
-				 VIRTIO_SCSI_S_RESET :
-					      VIRTIO_SCSI_S_ABORTED;
+				 VIRTIO_SCSI_S_RESET : VIRTIO_SCSI_S_ABORTED;
 		return;
 	}
 

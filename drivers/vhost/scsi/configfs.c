@@ -344,7 +344,7 @@ static int vhost_scsi_queue_status(struct se_cmd *se_cmd)
 
 static void vhost_scsi_queue_tm_rsp(struct se_cmd *se_cmd)
 {
-	vhost_scsi_tmf_response(vhost_scsi_op_of(se_cmd));
+	vhost_scsi_tmf_step_answer(vhost_scsi_op_of(se_cmd));
 }
 
 static void vhost_scsi_aborted_task(struct se_cmd *se_cmd)
@@ -381,7 +381,7 @@ static void vhost_scsi_release_cmd(struct se_cmd *se_cmd)
 		vhost_scsi_ring_done(op);
 		break;
 	case VHOST_SCSI_OP_TMF:
-		vhost_scsi_tmf_released(op);
+		vhost_scsi_tmf_step_done(op);
 		break;
 	case VHOST_SCSI_OP_FLUSH:
 		vhost_scsi_flush_done(op);

@@ -38,6 +38,7 @@ static int vhost_scsi_endpoint_mark(struct vhost_scsi *vs,
 				    const char *wwpn)
 {
 	struct vhost_scsi_tpg *tpg;
+	bool claimed = false;
 	int r = -ENODEV;
 
 	mutex_lock(&vhost_scsi_tpg_lock);
@@ -71,8 +72,12 @@ static int vhost_scsi_endpoint_mark(struct vhost_scsi *vs,
 			tpg->vs = vs;
 			tpg->users++;
 			ep->tpg[tpg->tag] = tpg;
+			claimed = true;
 		}
-		vs->ep = ep;
+		if (claimed)
+			vs->ep = ep;
+		else
+			r = -ENODEV;
 	}
 	mutex_unlock(&vhost_scsi_tpg_lock);
 	return r;
@@ -188,6 +193,7 @@ void vhost_scsi_endpoint_release(struct vhost_scsi *vs)
  * @wwpn: target port
  *
  * Context: vhost_dev.mutex held.
+ * Return: true if it is.
  */
 bool vhost_scsi_endpoint_named(struct vhost_scsi *vs, const char *wwpn)
 {

@@ -8,10 +8,8 @@
  * what the core is going to change, killably first: nobody waits for a guest's
  * memory in a way that SIGKILL does not end (M9, N4).
  */
-#include <linux/compat.h>
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
-#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -32,8 +30,8 @@ struct workqueue_struct *vhost_scsi_wq;
 struct workqueue_struct *vhost_scsi_submit_wq;
 
 /*
- * Of the vhost core's, all but VIRTIO_F_IN_ORDER: with it, the core would lose
- * its place on the ring at a stop and start.
+ * VIRTIO_F_IN_ORDER is not among them: with it, the vhost core would lose its
+ * place on the ring at a stop and start.
  */
 #define VHOST_SCSI_FEATURES (BIT_ULL(VIRTIO_F_NOTIFY_ON_EMPTY) |	\
 			     BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC) |	\
@@ -53,7 +51,7 @@ static void vhost_scsi_kick(struct vhost_work *work)
 	struct vhost_virtqueue *vq = container_of(work, struct vhost_virtqueue,
 						  poll.work);
 
-	vhost_scsi_ring_run(vhost_scsi_queue_of(vq));
+	vhost_scsi_ring_run(container_of(vq, struct vhost_scsi_queue, vq));
 }
 
 static void vhost_scsi_event_kick(struct vhost_work *work)
@@ -61,7 +59,7 @@ static void vhost_scsi_event_kick(struct vhost_work *work)
 	struct vhost_virtqueue *vq = container_of(work, struct vhost_virtqueue,
 						  poll.work);
 
-	vhost_scsi_event_run(vhost_scsi_queue_of(vq)->vs);
+	vhost_scsi_event_run(container_of(vq, struct vhost_scsi_queue, vq)->vs);
 }
 
 static void vhost_scsi_queue_init(struct vhost_scsi *vs, unsigned int index)
@@ -173,7 +171,7 @@ static int vhost_scsi_open(struct inode *inode, struct file *file)
 	return 0;
 }
 
-static int vhost_scsi_flush(struct file *file, fl_owner_t id)
+static int vhost_scsi_flush_file(struct file *file, fl_owner_t id)
 {
 	vhost_scsi_owner_flush(file->private_data, id);
 	return 0;
@@ -392,7 +390,7 @@ static long vhost_scsi_ioctl(struct file *file, unsigned int cmd,
 static const struct file_operations vhost_scsi_fops = {
 	.owner = THIS_MODULE,
 	.open = vhost_scsi_open,
-	.flush = vhost_scsi_flush,
+	.flush = vhost_scsi_flush_file,
 	.release = vhost_scsi_release,
 	.unlocked_ioctl = vhost_scsi_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,

@@ -30,6 +30,7 @@
 #include "scsi.h"
 #include "trace.h"
 
+/* The owner is gone.  Does nothing if that was known. */
 static void vhost_scsi_owner_died_locked(struct vhost_scsi *vs)
 {
 	lockdep_assert_held(&vhost_scsi_tpg_lock);
@@ -46,15 +47,7 @@ static void vhost_scsi_owner_died_locked(struct vhost_scsi *vs)
 	queue_work(vhost_scsi_wq, &vs->reap_work);
 }
 
-/**
- * vhost_scsi_owner_died - the owner is gone
- * @vs: device
- *
- * Does nothing if that was known.
- *
- * Context: process.  Takes vhost_scsi_tpg_lock.
- */
-void vhost_scsi_owner_died(struct vhost_scsi *vs)
+static void vhost_scsi_owner_died(struct vhost_scsi *vs)
 {
 	mutex_lock(&vhost_scsi_tpg_lock);
 	vhost_scsi_owner_died_locked(vs);

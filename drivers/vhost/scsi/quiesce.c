@@ -53,7 +53,7 @@
  *
  *   5. vhost_scsi_detach(): tell the vhost core that the rings are inactive,
  *      free the commands, let go of the TPGs.  The core lets userspace change
- *      ring addresses and indices from here on.
+ *      ring sizes and indices from here on.
  *
  * Nothing in there looks at the rings, at the memory table, or at configfs, so
  * none of these can refuse it (G6).
@@ -89,7 +89,7 @@
 bool vhost_scsi_queue_enter(struct vhost_scsi_queue *q)
 {
 	atomic_inc(&q->inflight);
-	/* Pairs with vhost_scsi_halt(). */
+	/* Pairs with vhost_scsi_drain() and vhost_scsi_owner_died_locked(). */
 	smp_mb__after_atomic();
 	/* What was set up before is seen now; pairs with vhost_scsi_run(). */
 	if (smp_load_acquire(&q->vs->running))
@@ -149,7 +149,7 @@ static int vhost_scsi_drain(struct vhost_scsi *vs)
 	return wait_event_killable(vs->drained, !vhost_scsi_inflight(vs));
 }
 
-/* A worker that never dies would serve nobody: the dead stay stopped (G12). */
+/* Let workers in, and have them look.  The dead stay stopped (G12). */
 static void vhost_scsi_run(struct vhost_scsi *vs)
 {
 	int i;
@@ -298,7 +298,9 @@ static int vhost_scsi_start_queue(struct vhost_scsi_queue *q)
  *
  * * -EEXIST: there is an endpoint already
  * * -EFAULT: memory table not set, or a ring not accessible
+ * * -EINTR: the caller was killed while it waited for guest memory
  * * -ENODEV: no TPG of @wwpn has a nexus
+ * * -ENOENT: a TPG of @wwpn is being removed
  * * -EBUSY: a TPG of @wwpn is claimed by another device
  * * -ENOMEM
  * * -EOWNERDEAD: the process that owned the device is gone

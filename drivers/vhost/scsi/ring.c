@@ -63,6 +63,7 @@ static enum vhost_scsi_fetch vhost_scsi_ring_refuse(struct vhost_scsi_queue *q)
  * A fetched chain holds one of @q->inflight until it is published.
  *
  * Context: worker, inside @q, vq->mutex held.  May wait for guest memory.
+ * Return: what there was, see enum vhost_scsi_fetch.
  */
 enum vhost_scsi_fetch vhost_scsi_ring_fetch(struct vhost_scsi_queue *q,
 					    struct vhost_scsi_chain *chain)
@@ -366,6 +367,7 @@ void vhost_scsi_ring_reply(struct vhost_scsi_queue *q,
  *
  * Context: vhost_dev.mutex held, in the owner's address space.  May wait for
  * userfaultfd, killably.
+ * Return: false if not, or if the caller was killed.
  */
 bool vhost_scsi_ring_reachable(struct vhost_virtqueue *vq)
 {

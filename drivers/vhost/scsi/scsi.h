@@ -19,7 +19,7 @@
  *
  * Lock order, outermost first:
  *
- *	vhost_dev.mutex		ioctls of one device; always taken killably
+ *	vhost_dev.mutex		ioctls of one device, which take it killably
  *	  configfs locks	taken by target_depend_item()
  *	    vhost_scsi_tpg_lock	the TPG list, claims, nexus pointers
  *	  vhost_scsi.gate	write: an ioctl that changes what workers rely on
@@ -30,7 +30,8 @@
  *
  * A worker sleeps on guest memory (page faults, userfaultfd) with the gate
  * held for reading and the mutex of its own virtqueue.  So nothing but an
- * ioctl of the same device may wait for these two, and it waits killably (M9).
+ * ioctl of the same device may wait for these two, and it waits killably (M9);
+ * but for the reaper, which serves the same device alone and nobody waits for.
  * configfs callbacks take vhost_scsi_tpg_lock alone and never wait for a guest.
  */
 #ifndef VHOST_SCSI_H
@@ -187,7 +188,7 @@ struct vhost_scsi_op {
 
 /**
  * struct vhost_scsi_cmd - a SCSI command of the guest
- * @op: must be first
+ * @op: what the target core works on
  * @free: entry of vhost_scsi_queue.free
  * @serial: name of this use of the structure, unique on the nexus; LIO knows
  *	the command by it, because tags that guests choose need not be unique.
@@ -270,7 +271,7 @@ struct vhost_scsi_stats {
  * @serving: a worker is in vhost_scsi_ring_run(); it finishes ops on its way out
  * @broken: the ring cannot be used until the next start
  * @returning: elements of vq->heads that are not published yet
- * @cmds: the pool, NULL outside of start and stop
+ * @cmds: the pool of an I/O queue, NULL unless started
  * @ncmds: its size
  * @free: idle commands
  * @last_serial: of the last command
@@ -341,8 +342,8 @@ enum vhost_scsi_flush_result {
  * @queues: the virtqueues; dev.nvqs of them
  * @ref: the open file, and the reaper between the owner's death and its end
  * @id: for people: trace and debugfs
- * @ep: what it serves.  Written under dev.mutex with nothing in flight; stands
- *	for whoever is counted in @queues[].inflight
+ * @ep: what it serves.  Written under dev.mutex and vhost_scsi_tpg_lock with
+ *	nothing in flight; stands for whoever is counted in @queues[].inflight
  * @running: the guest is served.  Written under dev.mutex, or once and for all
  *	by vhost_scsi_owner_died(); read by workers after they have counted
  *	themselves in
@@ -417,7 +418,7 @@ struct vhost_scsi_nexus {
 };
 
 /**
- * struct vhost_scsi_wwn - a target port, naa.* in configfs
+ * struct vhost_scsi_wwn - a target port: naa.*, fc.* or iqn.* in configfs
  * @wwn: LIO's part
  * @protocol: SCSI protocol identifier, from the prefix of the name
  * @name: as the guest's WWPN is compared with
@@ -441,7 +442,8 @@ struct vhost_scsi_wwn {
  * @nexus: the guest's nexus.  Stands while @users is not 0
  * @prot_type: fabric_prot_type
  *
- * vhost_scsi_tpg_lock protects all but the first three.
+ * vhost_scsi_tpg_lock protects the fields from @entry to @nexus.  @prot_type is
+ * read and written at any time.
  */
 struct vhost_scsi_tpg {
 	struct se_portal_group se_tpg;
@@ -482,7 +484,6 @@ void vhost_scsi_detach(struct vhost_scsi *vs);
 
 /* owner.c */
 void vhost_scsi_owner_init(struct vhost_scsi *vs);
-void vhost_scsi_owner_died(struct vhost_scsi *vs);
 void vhost_scsi_owner_check_locked(struct vhost_scsi *vs);
 void vhost_scsi_owner_close(struct vhost_scsi *vs);
 void vhost_scsi_owner_flush(struct vhost_scsi *vs, fl_owner_t id);
@@ -559,8 +560,8 @@ void vhost_scsi_tmf_release(struct vhost_scsi_queue *q,
 			    struct vhost_scsi_op *op);
 void vhost_scsi_tmf_init(struct vhost_scsi *vs);
 void vhost_scsi_tmf_wake(struct vhost_scsi *vs);
-void vhost_scsi_tmf_response(struct vhost_scsi_op *op);
-void vhost_scsi_tmf_released(struct vhost_scsi_op *op);
+void vhost_scsi_tmf_step_answer(struct vhost_scsi_op *op);
+void vhost_scsi_tmf_step_done(struct vhost_scsi_op *op);
 
 /* event.c */
 void vhost_scsi_event_init(struct vhost_scsi *vs);
@@ -583,11 +584,5 @@ void vhost_scsi_debugfs_init(void);
 void vhost_scsi_debugfs_exit(void);
 void vhost_scsi_debugfs_add(struct vhost_scsi *vs);
 void vhost_scsi_debugfs_remove(struct vhost_scsi *vs);
-
-static inline struct vhost_scsi_queue *
-vhost_scsi_queue_of(struct vhost_virtqueue *vq)
-{
-	return container_of(vq, struct vhost_scsi_queue, vq);
-}
 
 #endif /* VHOST_SCSI_H */

@@ -87,7 +87,11 @@ static u64 vhost_scsi_tmf_match(struct vhost_scsi_cmd *cmd,
 	    (!scope->any_lun && READ_ONCE(cmd->lun) != scope->lun) ||
 	    (!scope->any_tag && READ_ONCE(cmd->tag) != scope->tag))
 		return 0;
-	/* The fields before the second look at the serial. */
+	/*
+	 * The fields before the second look at the serial.  It is cleared before
+	 * the command is put on the free list, which is a full barrier, and so
+	 * before the fields are written anew.
+	 */
 	smp_rmb();
 	return READ_ONCE(cmd->serial) == serial ? serial : 0;
 }
@@ -136,7 +140,7 @@ static void vhost_scsi_tmf_reply(struct vhost_scsi_queue *q,
 	vhost_scsi_ring_reply(q, chain, &resp, sizeof(resp));
 }
 
-static bool vhost_scsi_tmf_is_reset(const struct vhost_scsi_tmf *tmf)
+static bool vhost_scsi_tmf_is_lun_reset(const struct vhost_scsi_tmf *tmf)
 {
 	return tmf->subtype == VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET;
 }
@@ -166,7 +170,7 @@ static bool vhost_scsi_tmf_step(struct vhost_scsi_tmf *tmf)
 	u16 lun = tmf->lun;
 	u64 tag = 0;
 
-	if (vhost_scsi_tmf_is_reset(tmf)) {
+	if (vhost_scsi_tmf_is_lun_reset(tmf)) {
 		if (tmf->steps++)
 			return false;
 	} else {
@@ -274,24 +278,24 @@ static void vhost_scsi_tmf_ready(struct vhost_scsi_tmf *tmf)
 }
 
 /**
- * vhost_scsi_tmf_response - LIO has the answer to a step
+ * vhost_scsi_tmf_step_answer - LIO has the answer to a step
  * @op: function
  *
  * Context: process.
  */
-void vhost_scsi_tmf_response(struct vhost_scsi_op *op)
+void vhost_scsi_tmf_step_answer(struct vhost_scsi_op *op)
 {
 	container_of(op, struct vhost_scsi_tmf, op)->step_response =
 		op->se_cmd.se_tmr_req->response;
 }
 
 /**
- * vhost_scsi_tmf_released - LIO is done with a step
+ * vhost_scsi_tmf_step_done - LIO is done with a step
  * @op: function
  *
  * Context: any.
  */
-void vhost_scsi_tmf_released(struct vhost_scsi_op *op)
+void vhost_scsi_tmf_step_done(struct vhost_scsi_op *op)
 {
 	vhost_scsi_tmf_ready(container_of(op, struct vhost_scsi_tmf, op));
 }
