@@ -39,7 +39,8 @@ FIXTURE_SETUP(postcopy)
 {
 	struct uffdio_api api = { .api = UFFD_API };
 
-	RIG_UP(&self->rig, .kind = RIG_DISK, .dev.io_queues = 2);
+	RIG_UP(&self->rig, .kind = RIG_DISK, .dev.io_queues = 2,
+	       .dev.features = F_DEFAULT | F_HOTPLUG);
 	self->d = &self->rig.d;
 	self->away.uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
 	if (self->away.uffd < 0 || ioctl(self->away.uffd, UFFDIO_API, &api))
@@ -163,19 +164,21 @@ static long start_device(void *arg)
 	return device_start(d, NULL);
 }
 
+/* Another device on the same backstore starts and serves its guest. */
+#define EXPECT_OTHERS_START() do {						\
+	struct target *__t = target_open();					\
+	struct device __other;							\
+	target_lun(__t, 0, self->rig.bs);					\
+	device_open(&__other, &(struct device_opts){ 0 });			\
+	strcpy(__other.wwpn, __t->wwpn);					\
+	EXPECT_EQ(0, thread_join(thread_start(start_device, &__other), 3000));	\
+	EXPECT_EQ(0, scsi_clear_ua(&__other, Q_IO, 0));				\
+} while (0)
+
 TEST_F(postcopy, missing_page_does_not_keep_another_device_from_starting)
 {
-	struct target *t = target_open();
-	struct device other;
-	struct vt_thread *th;
-
-	target_lun(t, 0, self->rig.bs);
-	device_open(&other, &(struct device_opts){ 0 });
-	strcpy(other.wwpn, t->wwpn);
 	STUCK_REQUEST();
-	th = thread_start(start_device, &other);
-	EXPECT_EQ(0, thread_join(th, 3000));
-	EXPECT_EQ(0, scsi_clear_ua(&other, Q_IO, 0));
+	EXPECT_OTHERS_START();
 	page_arrives(&self->away);
 }
 
@@ -189,12 +192,24 @@ static long plug_and_unplug(void *arg)
 
 TEST_F(postcopy, missing_page_does_not_hold_up_configfs)
 {
-	struct vt_thread *th;
-
 	STUCK_REQUEST();
-	th = thread_start(plug_and_unplug, &self->rig);
-	EXPECT_EQ(0, thread_join(th, 3000));
+	EXPECT_EQ(0, thread_join(thread_start(plug_and_unplug, &self->rig), 3000));
 	page_arrives(&self->away);
+}
+
+/* The event is being written to a page that is away; more events follow. */
+TEST_F(postcopy, missing_event_buffer_holds_up_neither_configfs_nor_other_devices)
+{
+	struct event *e = event_post(self->d);
+
+	vt_sleep_ms(50);
+	page_away(&self->away, &self->d->guest, e->ev);
+	target_lun(self->rig.t, 4, self->rig.bs);
+	ASSERT_TRUE(page_wanted(&self->away, WAIT_MS));
+	EXPECT_EQ(0, thread_join(thread_start(plug_and_unplug, &self->rig), 3000));
+	EXPECT_OTHERS_START();
+	page_arrives(&self->away);
+	EXPECT_TRUE(vring_wait(&self->d->q[Q_EVT], &e->out_come, WAIT_MS));
 }
 
 static long stop_device(void *arg)
@@ -213,6 +228,19 @@ TEST_F(postcopy, stop_waits_for_the_page_and_returns_the_request)
 	EXPECT_EQ(0, thread_join(th, WAIT_MS));
 	EXPECT_RING_SETTLED(self->d, Q_IO);
 	EXPECT_LE(r->out_come.returned, 1);
+}
+
+TEST_F(postcopy, stop_that_waits_for_a_page_does_not_keep_another_device_from_starting)
+{
+	struct vt_thread *th;
+
+	STUCK_REQUEST();
+	th = thread_start(stop_device, self->d);
+	vt_sleep_ms(200);
+	EXPECT_OTHERS_START();
+	EXPECT_EQ(0, thread_join(thread_start(plug_and_unplug, &self->rig), 3000));
+	page_arrives(&self->away);
+	EXPECT_EQ(0, thread_join(th, WAIT_MS));
 }
 
 /* Both the request's page and the process that wants to stop can be given up. */
