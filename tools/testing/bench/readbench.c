@@ -21,7 +21,7 @@
 #define QUEUE 128
 #define WARM_UP 2000
 #define REQUESTS 8000	/* of one round */
-#define ROUNDS 5
+#define ROUNDS 9
 #define CYCLES 9	/* of start and stop */
 
 static uint64_t now_ns(void)
