@@ -493,8 +493,10 @@ static void vhost_scsi_cmd_response(struct vhost_scsi_queue *q,
 		resid = cmd->data_len;
 	else if (!(se_cmd->se_cmd_flags & SCF_OVERFLOW_BIT))
 		resid = se_cmd->residual_count;
-	else if (se_cmd->scsi_status == SAM_STAT_GOOD)
-		resp->response = VIRTIO_SCSI_S_OVERRUN;
+	/*
+	 * No VIRTIO_SCSI_S_OVERRUN: where LIO lets an overflow pass, as for a
+	 * VERIFY that compares nothing, none of the data was wanted.
+	 */
 	resp->resid = cpu_to_vhost32(&q->vq, resid);
 }
 
