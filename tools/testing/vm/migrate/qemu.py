@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """One QEMU process with its QMP socket, and the guest's serial line."""
 
+import fcntl
 import json
 import os
 import queue
@@ -19,6 +20,21 @@ REPORT = re.compile(r"^(READY|DISK|CHECK|RESULT|ERROR|NOTE) ?(.*)$")
 # Not the host's: what a CPU that TCG emulates tells its nested guests of the
 # XSAVE area does not add up, which 6.12 warns of and 7.2 does not survive.
 CPU = "kvm64,vme=off"
+
+
+def keep_kvm_keys():
+    """Has the kernel keep KVM's static keys as they are while guests run.
+
+    The first VM, and the first CPU without an interrupt controller in the
+    kernel, which QEMU 10 makes for a moment each time that it starts, patch
+    code that the CPUs of running guests are in.  TCG with several threads can
+    then run the breakpoint that stands there meanwhile, and the kernel dies of
+    an int3 (Linux 6.12 on QEMU 7.2).  One such VM that stays prevents both.
+    """
+    kvm_create_vm, kvm_create_vcpu = 0xAE01, 0xAE41
+    kvm = os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC)
+    vm = fcntl.ioctl(kvm, kvm_create_vm, 0)
+    fcntl.ioctl(vm, kvm_create_vcpu, 0)
 
 
 class Failed(Exception):
