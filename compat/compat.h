@@ -25,6 +25,7 @@
 /* 7.2 has these in linux/slab.h. */
 #define kmalloc_obj(var, gfp) kmalloc(sizeof(var), gfp)
 #define kzalloc_obj(var, gfp) kzalloc(sizeof(var), gfp)
+#define kvzalloc_obj(var, gfp) kvzalloc(sizeof(var), gfp)
 #endif
 
 #endif /* COMPAT_H */

@@ -57,6 +57,7 @@ struct vfio_migration_section {
 	__le32 payload_crc;
 	__le32 header_crc;
 };
+
 static_assert(sizeof(struct vfio_migration_section) == 32);
 static_assert(offsetof(struct vfio_migration_section, header_crc) == 28);
 
@@ -75,6 +76,7 @@ struct vfio_migration_header {
 	__le64 final_size;
 	char name[32];
 };
+
 static_assert(sizeof(struct vfio_migration_header) == 56);
 
 #endif /* VFIO_MIGRATION_STREAM_H */

@@ -146,10 +146,10 @@ enum vfio_migration_abi {
  * @taken: in a piece, not read by the user yet.
  * @initial: of both together, what has never been sent in this session.
  * @active: a session is open, and the end of its stream was not produced yet.
- * @reinit: the snapshot began anew, and the user was not told yet.
+ * @reinit: the snapshot began anew, and the user was not told.
  */
 struct vfio_migration_count {
-	spinlock_t lock;
+	spinlock_t lock; /* all members */
 	s64 unsent;
 	u64 taken;
 	u64 initial;
@@ -325,13 +325,13 @@ int vfio_migration_region_mmap(struct vfio_migration *mig,
 void vfio_migration_dirtied(struct vfio_migration *mig, u64 bytes);
 
 /**
- * vfio_migration_reinit() - all state has become unsent
+ * vfio_migration_reinit() - the snapshot begins anew
  * @mig: the migration.
  *
- * For a change after which the snapshot begins anew, as when the guest resets
- * the device.  The user is told where the kernel has a way to
- * (VFIO_PRECOPY_INFO_REINIT).  Called under the same spinlock as
- * vfio_migration_dirtied(), when the driver has marked all its state of @size.
+ * For a change that makes all state unsent, as when the guest resets the device.
+ * Called after vfio_migration_dirtied() has told how much became unsent by it.
+ * A user who asked for VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2 is told by
+ * VFIO_PRECOPY_INFO_REINIT, once; for others it is dirty state.
  */
 void vfio_migration_reinit(struct vfio_migration *mig);
 
@@ -342,7 +342,7 @@ void vfio_migration_reinit(struct vfio_migration *mig);
  * @len: bytes, greater than 0.
  *
  * Called after the write and before its completion is visible to the guest.
- * Process context, may sleep.  Cheap while there is no DMA logging.
+ * Process context, may sleep.
  */
 void vfio_migration_dma_written(struct vfio_migration *mig, u64 iova, u64 len);
 
@@ -395,7 +395,8 @@ int vfio_migration_log_report(struct vfio_migration *mig, unsigned long iova,
 static struct vfio_migration *						\
 prefix##_migration(struct vfio_device *vdev)				\
 {									\
-	return &container_of(vdev, type, dev)->member;			\
+	return (void *)container_of(vdev, type, dev) +			\
+	       offsetof(type, member);					\
 }									\
 									\
 static struct file *							\

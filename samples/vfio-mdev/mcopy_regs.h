@@ -142,23 +142,23 @@
 #define MCOPY_REG_BYTES		0x038
 #define MCOPY_REG_SCRATCH	0x040
 
-#define MCOPY_CTRL_ENABLE	(1U << 0)
-#define MCOPY_CTRL_RESET	(1U << 1)
+#define MCOPY_CTRL_ENABLE	0x1U
+#define MCOPY_CTRL_RESET	0x2U
 
-#define MCOPY_STATUS_BUSY	(1U << 0)	/* work in the ring */
-#define MCOPY_STATUS_HALTED	(1U << 1)	/* the ring is unusable */
+#define MCOPY_STATUS_BUSY	0x1U	/* work in the ring */
+#define MCOPY_STATUS_HALTED	0x2U	/* the ring is unusable */
 
-#define MCOPY_INT_DONE		(1U << 0)	/* a descriptor with _DESC_INT */
-#define MCOPY_INT_ERROR		(1U << 1)	/* a descriptor with an error */
-#define MCOPY_INT_HALTED	(1U << 2)
-#define MCOPY_INT_ALL		(MCOPY_INT_DONE | MCOPY_INT_ERROR | MCOPY_INT_HALTED)
+#define MCOPY_INT_DONE		0x1U	/* a descriptor with _DESC_INT */
+#define MCOPY_INT_ERROR		0x2U	/* a descriptor with an error */
+#define MCOPY_INT_HALTED	0x4U
+#define MCOPY_INT_ALL		0x7U
 
 #define MCOPY_RING_MAX		4096
 
 /* Flags of a descriptor.  Others must be 0, or its status is _BAD. */
-#define MCOPY_DESC_SRC_LOCAL	(1U << 0)
-#define MCOPY_DESC_DST_LOCAL	(1U << 1)
-#define MCOPY_DESC_INT		(1U << 2)
+#define MCOPY_DESC_SRC_LOCAL	0x1U
+#define MCOPY_DESC_DST_LOCAL	0x2U
+#define MCOPY_DESC_INT		0x4U
 
 /* Status of a descriptor. */
 #define MCOPY_DESC_DONE		1U
@@ -182,10 +182,5 @@ struct mcopy_desc {
 	__le32 status;
 	__le32 cookie;
 };
-
-#ifndef __cplusplus
-_Static_assert(sizeof(struct mcopy_desc) == 32, "layout");
-_Static_assert(__builtin_offsetof(struct mcopy_desc, status) == 24, "layout");
-#endif
 
 #endif /* MCOPY_REGS_H */

@@ -83,7 +83,7 @@
  *
  * After a failure, a read of device_state says which state holds.  That is the
  * one before the write; only if the write had ended a session (3 to 0 or 4, 2
- * to 4) and failed later, it is 1 or 0.
+ * to 4) or completed a load (4 to 2 or 3) and failed later, it is 1 or 0.
  *
  * "Stopped" means that when the write returns the device does no DMA, raises no
  * interrupt and changes none of its memory.  Others (a mapping of its memory, a
@@ -116,7 +116,7 @@
  *	4. read the chunk, from the mapping or by pread
  *	5. read pending_bytes: acknowledges the chunk; go on with 2 if not 0
  *
- * A chunk does not change from the read of data_offset to its acknowledgement,
+ * A chunk does not change from the read of data_offset until it is acknowledged,
  * also if the device is stopped meanwhile, and is the same when data_offset is
  * read again.  A read of pending_bytes acknowledges it only if data_offset and
  * then data_size were read since it was prepared; otherwise it has no effect.
@@ -193,17 +193,5 @@ struct vfio_migration_region {
 	__u64 data_offset;
 	__u64 data_size;
 };
-
-#ifndef __cplusplus
-_Static_assert(__builtin_offsetof(struct vfio_migration_region,
-				  device_state) == 0, "layout");
-_Static_assert(__builtin_offsetof(struct vfio_migration_region,
-				  pending_bytes) == 8, "layout");
-_Static_assert(__builtin_offsetof(struct vfio_migration_region,
-				  data_offset) == 16, "layout");
-_Static_assert(__builtin_offsetof(struct vfio_migration_region,
-				  data_size) == 24, "layout");
-_Static_assert(sizeof(struct vfio_migration_region) == 32, "layout");
-#endif
 
 #endif /* _UAPI_LINUX_VFIO_MIGRATION_REGION_H */
