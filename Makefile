@@ -28,6 +28,10 @@ check: FORCE
 demo: deps
 	$(VM)/demo $(if $(QEMU),--qemu $(QEMU)) $(if $(KERNEL),--kernel $(KERNEL))
 
+# vhost-scsi-ctl
+tools: FORCE
+	$(MAKE) -C tools/vhost
+
 bench: deps modules
 	tools/testing/bench/run
 
@@ -55,9 +59,10 @@ help: FORCE
 	@echo 'make deps                 install the Debian packages that all of this needs'
 	@echo 'make check                every test; ONLY=step KERNEL=K TEST=name for a part'
 	@echo 'make demo                 a guest migrates, on the stock module and on ours; QEMU=10'
+	@echo 'make tools                vhost-scsi-ctl, in build/tools/; install it with make -C tools/vhost install'
 	@echo 'make bench                instructions and memory per request, ours and stock'
 	@echo 'make sparse, checkpatch   the static checks alone'
 	@echo 'make clean                remove build/; the cache stays in $${LAB_CACHE:-/var/cache/vhost-lab}'
 
 FORCE:
-.PHONY: all modules sparse check demo bench help FORCE
+.PHONY: all modules sparse check demo bench tools help FORCE
