@@ -59,7 +59,7 @@ help: FORCE
 	@echo 'make deps                 install the Debian packages that all of this needs'
 	@echo 'make check                every test; ONLY=step KERNEL=K TEST=name for a part'
 	@echo 'make demo                 a guest migrates, on the stock module and on ours; QEMU=10'
-	@echo 'make tools                vhost-scsi-ctl, in build/tools/; install it with make -C tools/vhost install'
+	@echo 'make tools                vhost-scsi-ctl, in build/vhost-scsi-ctl/; install it with make -C tools/vhost install'
 	@echo 'make bench                instructions and memory per request, ours and stock'
 	@echo 'make sparse, checkpatch   the static checks alone'
 	@echo 'make clean                remove build/; the cache stays in $${LAB_CACHE:-/var/cache/vhost-lab}'

@@ -11,11 +11,14 @@
  * contents was not logged. Every page is compared, in full, just before it is
  * given to the device again, and all of them when "check" is asked for.
  *
- * Serial protocol. In: "check", "end". Out, one line each:
+ * Serial protocol. In: "check", "end", "run PROGRAM ARGUMENT...". Out, one line
+ * each:
  *   READY  ...            the disk is filled, the work begins
  *   DISK   name=value...  each second
  *   CHECK  name=value...  answer to "check": one full look at the pool
  *   RESULT name=value...  answer to "end", or the end of seconds=
+ *   SAID   text           what a program said that was run
+ *   RAN    status=N       its end
  *   ERROR  text           cannot go on
  */
 #include <errno.h>
@@ -33,6 +36,7 @@
 #include <unistd.h>
 #include "aio.h"
 #include "boot.h"
+#include "command.h"
 #include "pattern.h"
 
 #define MAX_DEPTH	64
@@ -411,6 +415,7 @@ static void work(void)
 	for (;;) {
 		keep_busy();
 		reap();
+		command_poll();
 		if (now() >= end)
 			return;
 		if (now() < next_report)
@@ -426,6 +431,8 @@ static void work(void)
 		if (!strcmp(line, "check")) {
 			check_pool();
 			report("CHECK");
+		} else if (!strncmp(line, "run ", 4)) {
+			command_start(line + 4);
 		}
 	}
 }

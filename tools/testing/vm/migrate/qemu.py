@@ -14,7 +14,7 @@ import time
 COMPLAINT = re.compile(
     r"I/O error|Call Trace|BUG|WARNING|Oops|panic|timed? ?out|abort|"
     r"rejecting|Sense Key|lockup|stall|offlin", re.I)
-REPORT = re.compile(r"^(READY|DISK|CHECK|RESULT|ERROR|NOTE) ?(.*)$")
+REPORT = re.compile(r"^(READY|DISK|CHECK|RESULT|ERROR|NOTE|SAID|RAN) ?(.*)$")
 
 
 # Not the host's: what a CPU that TCG emulates tells its nested guests of the
@@ -131,9 +131,12 @@ class Console:
 
 
 class Qemu:
-    """A QEMU process. The machine is the same each time; see migrate."""
+    """A QEMU process. The machine is the same each time; see migrate.
 
-    def __init__(self, name, args, directory, console, pass_fds=()):
+    prefix is a command that runs it, and whose process is then this one's.
+    """
+
+    def __init__(self, name, args, directory, console, pass_fds=(), prefix=()):
         self.name = name
         self.events = []
         self.changed = threading.Condition()
@@ -141,7 +144,7 @@ class Qemu:
         base = os.path.join(directory, name)
         self.errors = open(base + ".stderr", "wb")
         self.process = subprocess.Popen(
-            ["qemu-system-x86_64", "-nodefaults", "-no-user-config",
+            [*prefix, "qemu-system-x86_64", "-nodefaults", "-no-user-config",
              "-display", "none",
              "-chardev", f"socket,id=tty,path={base}.tty,server=on,wait=off",
              "-serial", "chardev:tty",
