@@ -127,11 +127,14 @@ TEST_F(control, unknown_function_is_rejected)
 	__r;									\
 })
 
-/* Sends the function, lets the backend go, waits for both. */
+/*
+ * Sends the function, lets the backend go, waits for both. What tells that the
+ * function has taken hold is the time that it had: plenty, on a busy machine.
+ */
 #define RUN_WHILE_HELD(subtype, lun, tag) ({					\
 	struct ctl *__c = tmf_new(self->d, subtype, lun, tag);			\
 	ctl_send(__c);								\
-	vt_sleep_ms(200);							\
+	vt_sleep_ms(1000);							\
 	disk_let_go(self->rig.top);						\
 	ASSERT_TRUE(ctl_wait(__c, WAIT_MS));					\
 	vring_reap(&self->d->q[Q_IO]);						\

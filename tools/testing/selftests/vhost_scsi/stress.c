@@ -180,6 +180,8 @@ static long do_load(void *arg)
 	EXPECT_EQ(0, device_stop(self->d));					\
 	EXPECT_RING_SETTLED(self->d, Q_IO);					\
 	EXPECT_EQ(0, device_start(self->d, NULL));				\
+	/* Hot plug leaves unit attentions. */					\
+	EXPECT_EQ(0, scsi_clear_ua(self->d, Q_IO + 1, 0));			\
 	EXPECT_TRUE(scsi_alive(self->d, Q_IO + 1));				\
 } while (0)
 
