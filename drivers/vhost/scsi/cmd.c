@@ -142,6 +142,17 @@ static void vhost_scsi_reply_sense(struct vhost_scsi_queue *q,
 	vhost_scsi_ring_reply(q, chain, &resp, sizeof(resp));
 }
 
+/* A backend that keeps reservations itself does not tell of them (M11). */
+static void vhost_scsi_cmd_note(struct vhost_scsi_nexus *nexus, u8 opcode)
+{
+	switch (opcode) {
+	case 0x16: /* RESERVE(6) */
+	case 0x56: /* RESERVE(10) */
+	case PERSISTENT_RESERVE_OUT:
+		WRITE_ONCE(nexus->reserves, true);
+	}
+}
+
 static void vhost_scsi_cmd_free(struct vhost_scsi_queue *q,
 				struct vhost_scsi_cmd *cmd)
 {
@@ -393,6 +404,7 @@ void vhost_scsi_cmd_handle(struct vhost_scsi_queue *q,
 		vhost_scsi_reply_sense(q, chain, UNIT_ATTENTION, asc, ascq);
 		return;
 	}
+	vhost_scsi_cmd_note(nexus, req.cdb[0]);
 
 	cmd = vhost_scsi_cmd_get(q);
 	if (unlikely(!cmd)) {
@@ -501,6 +513,31 @@ static void vhost_scsi_cmd_response(struct vhost_scsi_queue *q,
 }
 
 /*
+ * Has the backend given up on a write?  A remote target may execute it still
+ * (G9).  An error that says what is wrong with the command is none of these.
+ */
+static bool vhost_scsi_cmd_given_up(const struct vhost_scsi_cmd *cmd)
+{
+	const struct se_cmd *se_cmd = &cmd->op.se_cmd;
+	bool descriptor = (cmd->sense[0] & 0x7f) >= 0x72;
+
+	if (se_cmd->data_direction != DMA_TO_DEVICE)
+		return false;
+	if (cmd->aborted)
+		return true;
+	if (se_cmd->scsi_status != SAM_STAT_CHECK_CONDITION)
+		return false;
+	switch (cmd->sense[descriptor ? 1 : 2] & 0xf) {
+	case MEDIUM_ERROR:
+	case HARDWARE_ERROR:
+	case ABORTED_COMMAND:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
  * What has to be in the dirty log.  The data of a command that failed is not
  * valid, but the backend may have written some of it; and where the buffer is
  * longer than the transfer, backends use all of it.
@@ -547,6 +584,9 @@ void vhost_scsi_cmd_finish(struct vhost_scsi_queue *q,
 		return;
 	}
 
+	if (unlikely(resp.status || cmd->aborted) &&
+	    vhost_scsi_cmd_given_up(cmd))
+		q->stats.write_errors++;
 	r = vhost_scsi_bounce_finish(q->vs, &cmd->prot, prot_len);
 	if (vhost_scsi_data_finish(q->vs, &cmd->data, received) || r) {
 		/* The guest took its buffer away. */

@@ -135,7 +135,7 @@ static int vhost_scsi_nexus_remove(struct vhost_scsi_tpg *tpg)
 	target_stop_session(nexus->session);
 	target_wait_for_sess_cmds(nexus->session);
 	target_remove_session(nexus->session);
-	vhost_scsi_ua_free(nexus);
+	vhost_scsi_ua_forget(nexus);
 	kfree(nexus);
 	return 0;
 }
@@ -276,6 +276,8 @@ static int vhost_scsi_port_link(struct se_portal_group *se_tpg,
 	mutex_lock(&vhost_scsi_tpg_lock);
 	tpg->ports++;
 	vhost_scsi_event_hotplug(tpg, lun, VIRTIO_SCSI_EVT_RESET_RESCAN);
+	if (tpg->vs)
+		vhost_scsi_mig_lun_changed(tpg->vs);
 	mutex_unlock(&vhost_scsi_tpg_lock);
 	return 0;
 }
@@ -288,6 +290,7 @@ static void vhost_scsi_port_unlink(struct se_portal_group *se_tpg,
 	mutex_lock(&vhost_scsi_tpg_lock);
 	tpg->ports--;
 	vhost_scsi_event_hotplug(tpg, lun, VIRTIO_SCSI_EVT_RESET_REMOVED);
+	/* A session looks at the units again when the device has stopped. */
 	mutex_unlock(&vhost_scsi_tpg_lock);
 }
 
@@ -355,8 +358,8 @@ static void vhost_scsi_aborted_task(struct se_cmd *se_cmd)
 	case VHOST_SCSI_OP_CMD:
 		vhost_scsi_cmd_aborted(op);
 		break;
-	case VHOST_SCSI_OP_FLUSH:
-		vhost_scsi_flush_aborted(op);
+	case VHOST_SCSI_OP_EXEC:
+		vhost_scsi_exec_aborted(op);
 		break;
 	case VHOST_SCSI_OP_TMF:
 		break;
@@ -383,8 +386,8 @@ static void vhost_scsi_release_cmd(struct se_cmd *se_cmd)
 	case VHOST_SCSI_OP_TMF:
 		vhost_scsi_tmf_step_done(op);
 		break;
-	case VHOST_SCSI_OP_FLUSH:
-		vhost_scsi_flush_done(op);
+	case VHOST_SCSI_OP_EXEC:
+		vhost_scsi_exec_done(op);
 		break;
 	}
 }

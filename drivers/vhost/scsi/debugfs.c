@@ -20,11 +20,11 @@
 static struct dentry *vhost_scsi_debugfs_root;
 
 static const char * const vhost_scsi_flush_names[] = {
-	[VHOST_SCSI_FLUSH_NONE] = "none",
-	[VHOST_SCSI_FLUSH_OFF] = "off",
-	[VHOST_SCSI_FLUSH_OK] = "ok",
-	[VHOST_SCSI_FLUSH_RESERVED] = "reserved",
-	[VHOST_SCSI_FLUSH_FAILED] = "failed",
+	[VHOST_SCSI_MIG_FLUSH_NONE] = "none",
+	[VHOST_SCSI_MIG_FLUSH_OFF] = "off",
+	[VHOST_SCSI_MIG_FLUSH_OK] = "ok",
+	[VHOST_SCSI_MIG_FLUSH_RESERVED] = "reserved",
+	[VHOST_SCSI_MIG_FLUSH_FAILED] = "failed",
 };
 
 static int state_show(struct seq_file *m, void *unused)
@@ -36,7 +36,7 @@ static int state_show(struct seq_file *m, void *unused)
 		state = "dead";
 	else if (READ_ONCE(vs->running))
 		state = "running";
-	else if (READ_ONCE(vs->ep))
+	else if (READ_ONCE(vs->mig.draining))
 		state = "stopping";
 	seq_printf(m, "state %s\n", state);
 	seq_printf(m, "flush %s\n",
@@ -59,18 +59,18 @@ static int queues_show(struct seq_file *m, void *unused)
 	struct vhost_scsi *vs = m->private;
 	int i;
 
-	seq_puts(m, "queue inflight fetched returned submitted refused unanswered task_set_full bounced log_failed broken\n");
+	seq_puts(m, "queue inflight fetched returned submitted refused unanswered task_set_full bounced log_failed broken write_errors\n");
 	for (i = 0; i < vs->dev.nvqs; i++) {
 		struct vhost_scsi_queue *q = &vs->queues[i];
 		const struct vhost_scsi_stats *s = &q->stats;
 
 		if (!s->fetched && !s->broken)
 			continue;
-		seq_printf(m, "%d %d %llu %llu %llu %llu %llu %llu %llu %llu %llu\n",
+		seq_printf(m, "%d %d %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu\n",
 			   i, atomic_read(&q->inflight), s->fetched,
 			   s->returned, s->submitted, s->refused,
 			   s->unanswered, s->task_set_full, s->bounced,
-			   s->log_failed, s->broken);
+			   s->log_failed, s->broken, s->write_errors);
 	}
 	return 0;
 }

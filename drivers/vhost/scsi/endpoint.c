@@ -2,6 +2,8 @@
 /*
  * Endpoint: a device's claim on the TPGs of one WWPN
  *
+ * It is made when the endpoint is set, or before, when a session needs it.
+ *
  * A claim has two halves.  vhost_scsi_tpg.vs says which device serves the
  * TPG; it goes away at once when the owner of that device dies.
  * vhost_scsi_tpg.users, with a configfs dependency, keeps the TPG and its

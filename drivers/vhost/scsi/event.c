@@ -9,7 +9,7 @@
 #include <linux/slab.h>
 #include <linux/vhost.h>
 
-#include "scsi.h"
+#include "migration.h"
 
 struct vhost_scsi_event {
 	struct list_head entry;
@@ -100,6 +100,79 @@ void vhost_scsi_event_set_missed(struct vhost_scsi *vs, bool missed)
 {
 	spin_lock(&vs->event_lock);
 	vs->events_missed = missed;
+	spin_unlock(&vs->event_lock);
+}
+
+/**
+ * vhost_scsi_event_describe - what the guest has not been told yet
+ * @vs: device, stopped
+ * @buf: where to append it: &struct vhost_scsi_mig_events
+ *
+ * Context: vhost_dev.mutex held.
+ */
+void vhost_scsi_event_describe(struct vhost_scsi *vs, struct vhost_scsi_buf *buf)
+{
+	struct vhost_scsi_mig_events head = {};
+	struct vhost_scsi_mig_event *events;
+	struct vhost_scsi_event *event;
+	unsigned int n = 0;
+
+	events = kcalloc(VHOST_SCSI_MAX_EVENTS, sizeof(*events), GFP_KERNEL);
+	if (!events) {
+		buf->error = -ENOMEM;
+		return;
+	}
+	spin_lock(&vs->event_lock);
+	list_for_each_entry(event, &vs->events, entry) {
+		events[n].event = cpu_to_le32(event->event);
+		events[n].reason = cpu_to_le32(event->reason);
+		memcpy(events[n].lun, event->lun, sizeof(event->lun));
+		n++;
+	}
+	head.missed = cpu_to_le32(vs->events_missed);
+	spin_unlock(&vs->event_lock);
+
+	head.count = cpu_to_le32(n);
+	vhost_scsi_buf_add(buf, &head, sizeof(head));
+	vhost_scsi_buf_add(buf, events, n * sizeof(*events));
+	kfree(events);
+}
+
+/**
+ * vhost_scsi_event_hand_in - tell the guest what it was not told elsewhere
+ * @vs: device, stopped
+ * @events: what; its count was checked
+ *
+ * What cannot be told counts as missed.
+ *
+ * Context: vhost_dev.mutex held.
+ */
+void vhost_scsi_event_hand_in(struct vhost_scsi *vs,
+			      const struct vhost_scsi_mig_events *events)
+{
+	struct vhost_scsi_event *event;
+	bool missed = events->missed;
+	LIST_HEAD(list);
+	unsigned int i, n = 0;
+
+	for (i = 0; i < le32_to_cpu(events->count); i++) {
+		event = kzalloc_obj(*event, GFP_KERNEL);
+		if (!event) {
+			missed = true;
+			break;
+		}
+		event->event = le32_to_cpu(events->event[i].event);
+		event->reason = le32_to_cpu(events->event[i].reason);
+		memcpy(event->lun, events->event[i].lun, sizeof(event->lun));
+		list_add_tail(&event->entry, &list);
+		n++;
+	}
+	/* What has happened here meanwhile, the guest has missed. */
+	vhost_scsi_event_drop(vs);
+	spin_lock(&vs->event_lock);
+	list_splice(&list, &vs->events);
+	vs->nevents = n;
+	vs->events_missed |= missed;
 	spin_unlock(&vs->event_lock);
 }
 

@@ -42,6 +42,8 @@ struct workqueue_struct *vhost_scsi_submit_wq;
 			     BIT_ULL(VIRTIO_SCSI_F_HOTPLUG) |		\
 			     BIT_ULL(VIRTIO_SCSI_F_T10_PI))
 
+const u64 vhost_scsi_features = VHOST_SCSI_FEATURES;
+
 static atomic_t vhost_scsi_last_id = ATOMIC_INIT(0);
 
 /* Rings */
@@ -106,6 +108,7 @@ static void vhost_scsi_free_work(struct work_struct *work)
 		cancel_work_sync(&vs->queues[i].submit_work);
 	cancel_work_sync(&vs->reap_work);
 	cancel_work_sync(&vs->tmf_work);
+	vhost_scsi_mig_exit(vs);
 	kfree(vs->dev.vqs);
 	kvfree(vs->queues);
 	kfree(vs);
@@ -159,6 +162,7 @@ static int vhost_scsi_open(struct inode *inode, struct file *file)
 	vhost_scsi_event_init(vs);
 	vhost_scsi_owner_init(vs);
 	vhost_scsi_tmf_init(vs);
+	vhost_scsi_mig_init(vs);
 	for (i = 0; i < n; i++) {
 		vhost_scsi_queue_init(vs, i);
 		vqs[i] = &vs->queues[i].vq;
@@ -218,7 +222,7 @@ static int vhost_scsi_set_endpoint(struct vhost_scsi *vs,
 		if (r)
 			return r;
 	}
-	return vhost_scsi_start(vs, target.vhost_wwpn);
+	return vhost_scsi_mig_attach(vs, target.vhost_wwpn);
 }
 
 /*
@@ -233,17 +237,29 @@ static int vhost_scsi_clear_endpoint(struct vhost_scsi *vs,
 
 	lockdep_assert_held(&vs->dev.mutex);
 
-	if (!vs->ep)
+	if (!vs->mig.attached)
 		return vhost_scsi_target_copy(&target, argp);
 
-	r = vhost_scsi_stop(vs);
+	r = vhost_scsi_mig_detach(vs);
 	if (r)
 		return r;
 	r = vhost_scsi_target_copy(&target, argp);
-	if (!r && !vhost_scsi_endpoint_named(vs, target.vhost_wwpn))
+	/* The name that it had stands until the next endpoint. */
+	if (!r && strcmp(vs->mig.wwpn, target.vhost_wwpn))
 		r = -EINVAL;
-	vhost_scsi_detach(vs);
 	return r;
+}
+
+/**
+ * vhost_scsi_guest_features - what the guest's driver has acknowledged
+ * @vs: device
+ *
+ * Context: vhost_dev.mutex held.
+ * Return: features, but for VHOST_F_LOG_ALL, which is not the guest's.
+ */
+u64 vhost_scsi_guest_features(struct vhost_scsi *vs)
+{
+	return vs->queues[0].vq.acked_features & ~BIT_ULL(VHOST_F_LOG_ALL);
 }
 
 static int vhost_scsi_set_features(struct vhost_scsi *vs,
@@ -262,7 +278,7 @@ static int vhost_scsi_set_features(struct vhost_scsi *vs,
 	    !vhost_log_access_ok(&vs->dev))
 		return -EFAULT;
 	changed = features ^ vs->queues[0].vq.acked_features;
-	if (vs->ep && changed & ~BIT_ULL(VHOST_F_LOG_ALL))
+	if (vs->mig.attached && changed & ~BIT_ULL(VHOST_F_LOG_ALL))
 		return -EBUSY;
 
 	for (i = 0; i < vs->dev.nvqs; i++) {
@@ -377,6 +393,10 @@ static long vhost_scsi_ioctl(struct file *file, unsigned int cmd,
 		return put_user(missed, (u32 __user *)argp);
 	}
 
+	r = vhost_scsi_mig_ioctl(vs, cmd, argp);
+	if (r != -ENOIOCTLCMD)
+		return r;
+
 	if (mutex_lock_killable(&vs->dev.mutex))
 		return -EINTR;
 	if (vs->dead && cmd != VHOST_SCSI_CLEAR_ENDPOINT)
@@ -387,6 +407,11 @@ static long vhost_scsi_ioctl(struct file *file, unsigned int cmd,
 	return r;
 }
 
+static __poll_t vhost_scsi_poll(struct file *file, poll_table *table)
+{
+	return vhost_scsi_mig_poll(file->private_data, file, table);
+}
+
 static const struct file_operations vhost_scsi_fops = {
 	.owner = THIS_MODULE,
 	.open = vhost_scsi_open,
@@ -394,6 +419,7 @@ static const struct file_operations vhost_scsi_fops = {
 	.release = vhost_scsi_release,
 	.unlocked_ioctl = vhost_scsi_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
+	.poll = vhost_scsi_poll,
 	.llseek = noop_llseek,
 };
 
@@ -419,6 +445,7 @@ static int __init vhost_scsi_init(void)
 		r = -ENOMEM;
 		goto wq;
 	}
+	vhost_scsi_mig_setup();
 	vhost_scsi_debugfs_init();
 	r = target_register_template(&vhost_scsi_fabric_ops);
 	if (r)

@@ -15,8 +15,10 @@
  * From then on
  *
  *   - the device is dead.  No ring is looked at; only close ends that state;
- *   - its TPGs are free at once for the next owner.  They cannot be removed
- *     yet, because the backend may still work on commands of their nexus;
+ *   - its TPGs are free at once for the next owner, but for those whose
+ *     reservations a load has changed that is to be undone.  They cannot be
+ *     removed yet, because the backend may still work on commands of their
+ *     nexus;
  *   - whatever the backend returns is released without an answer;
  *   - when all is returned, the reaper lets go of the TPGs and of the dead
  *     process' memory.
@@ -42,8 +44,11 @@ static void vhost_scsi_owner_died_locked(struct vhost_scsi *vs)
 	WRITE_ONCE(vs->running, false);
 	/* Pairs with vhost_scsi_queue_enter(). */
 	smp_mb();
-	vhost_scsi_endpoint_unclaim_locked(vs);
+	/* Reservations of a load that has no guest yet are put back first. */
+	if (!vs->mig.applied)
+		vhost_scsi_endpoint_unclaim_locked(vs);
 	trace_vhost_scsi_stop(vs->id, "owner died", vhost_scsi_inflight(vs));
+	vhost_scsi_mig_reached(vs);
 	queue_work(vhost_scsi_wq, &vs->reap_work);
 }
 
@@ -109,7 +114,9 @@ static void vhost_scsi_owner_reap_work(struct work_struct *work)
 		vs->reaped = true;
 		last = true;
 		vhost_dev_stop(&vs->dev);
+		vhost_scsi_mig_end(vs);
 		vhost_scsi_detach(vs);
+		vhost_scsi_endpoint_release(vs);
 		vhost_dev_cleanup(&vs->dev);
 	}
 	mutex_unlock(&vs->dev.mutex);

@@ -19,15 +19,16 @@
  *     of the request: response written, pages unpinned, log and used ring
  *     written, guest notified: vhost_scsi_ring_publish();
  *   - a command that the driver itself sends to the target core holds one of
- *     the control queue's: flush.c.
+ *     the control queue's: exec.c.
  *
- * vhost_scsi_stop(), run for VHOST_SCSI_CLEAR_ENDPOINT, goes through these
- * steps, in this order:
+ * vhost_scsi_stop(), run for VHOST_SCSI_CLEAR_ENDPOINT and when
+ * VHOST_SCSI_MIG_SET_STATE suspends the device, goes through these steps, in
+ * this order:
  *
  *   1. running = false, full barrier.  A worker that counts itself in from now
  *      on sees it and leaves the ring alone.  (G2: nothing is submitted any
  *      more, whatever the guest kicks.  The kick is not lost: starting looks
- *      at every ring once, step 6 of vhost_scsi_start().)
+ *      at every ring once, step 5 of vhost_scsi_start().)
  *
  *   2. Wait for all counts to be 0.  A worker that was inside a ring has left
  *      it, so nothing more is fetched; and every request that it fetched has
@@ -39,9 +40,10 @@
  *      next host; a write that the backend itself gave up on is the storage's
  *      to fence.)
  *
- *      The wait ends by a fatal signal of the caller too; the device is then
- *      stopping still, and the next stop goes on where this one ended.  The
- *      counts can be read meanwhile without any lock.  (G7)
+ *      The wait ends by a fatal signal of the caller too, and where it has a
+ *      deadline, by that; the device is then stopping still, and the next stop
+ *      goes on where this one ended.  The counts can be read meanwhile without
+ *      any lock.  (G7)
  *
  *   3. Write back the volatile caches of all LUNs.  The guest was told that
  *      these writes are done, and the next host reads the storage, not our
@@ -51,9 +53,13 @@
  *   4. Flush the vhost workers.  After 2 they cannot be doing more than
  *      returning from a function; after this they are not doing that.
  *
- *   5. vhost_scsi_detach(): tell the vhost core that the rings are inactive,
- *      free the commands, let go of the TPGs.  The core lets userspace change
- *      ring sizes and indices from here on.
+ *   5. If a save session is open, capture what it must save: migration.c.
+ *      Ring positions and events stand still from here on.
+ *
+ *   6. CLEAR_ENDPOINT alone: vhost_scsi_detach() tells the vhost core that the
+ *      rings are inactive, and frees the commands; then the TPGs are let go,
+ *      unless a session keeps them.  The core lets userspace change ring sizes
+ *      and indices from here on.
  *
  * Nothing in there looks at the rings, at the memory table, or at configfs, so
  * none of these can refuse it (G6).
@@ -116,6 +122,9 @@ void vhost_scsi_queue_leave(struct vhost_scsi_queue *q, unsigned int count)
 	if (atomic_sub_and_test(count, &q->inflight) &&
 	    !READ_ONCE(vs->running)) {
 		wake_up_all(&vs->drained);
+		/* Nobody may be waiting; somebody may want to know (M7). */
+		if (READ_ONCE(vs->mig.draining) && !vhost_scsi_inflight(vs))
+			vhost_scsi_mig_reached(vs);
 		if (READ_ONCE(vs->dead))
 			queue_work(vhost_scsi_wq, &vs->reap_work);
 	}
@@ -139,14 +148,21 @@ unsigned int vhost_scsi_inflight(struct vhost_scsi *vs)
 }
 
 /* Steps 1 and 2 of the comment above. */
-static int vhost_scsi_drain(struct vhost_scsi *vs)
+static int vhost_scsi_drain(struct vhost_scsi *vs, unsigned long end)
 {
+	long left;
+
 	lockdep_assert_held(&vs->dev.mutex);
 
 	WRITE_ONCE(vs->running, false);
 	/* Pairs with vhost_scsi_queue_enter(). */
 	smp_mb();
-	return wait_event_killable(vs->drained, !vhost_scsi_inflight(vs));
+	left = wait_event_killable_timeout(vs->drained,
+					   !vhost_scsi_inflight(vs),
+					   vhost_scsi_time_left(end));
+	if (left < 0)
+		return -EINTR;
+	return left ? 0 : -ETIMEDOUT;
 }
 
 /* Let workers in, and have them look.  The dead stay stopped (G12). */
@@ -180,14 +196,11 @@ static void vhost_scsi_run(struct vhost_scsi *vs)
 int vhost_scsi_pause(struct vhost_scsi *vs)
 {
 	bool was = vs->running;
-	int r = vhost_scsi_drain(vs);
+	int r = vhost_scsi_drain(vs, 0);
 
-	if (r) {
-		if (was)
-			vhost_scsi_run(vs);
-		return -EINTR;
-	}
-	return 0;
+	if (r && was)
+		vhost_scsi_run(vs);
+	return r;
 }
 
 /**
@@ -205,29 +218,35 @@ void vhost_scsi_unpause(struct vhost_scsi *vs)
 /**
  * vhost_scsi_stop - stop serving the guest
  * @vs: device
+ * @flush: write back caches of LUNs
+ * @end: jiffies when to give up waiting, 0 for never
  *
  * See "Migration safety" above.  The endpoint stays attached.
  *
  * Context: vhost_dev.mutex held.  Sleeps, killably.
- * Return: 0; -EINTR if the caller was killed, and the device is stopping.
+ * Return: 0; -EINTR if the caller was killed, -ETIMEDOUT if time is up, and the
+ * device is stopping.
  */
-int vhost_scsi_stop(struct vhost_scsi *vs)
+int vhost_scsi_stop(struct vhost_scsi *vs, bool flush, unsigned long end)
 {
 	int r;
 
 	trace_vhost_scsi_stop(vs->id, "drain", vhost_scsi_inflight(vs));
-	r = vhost_scsi_drain(vs);
+	WRITE_ONCE(vs->mig.draining, true);
+	r = vhost_scsi_drain(vs, end);
 	if (!r)
-		r = vhost_scsi_flush_caches(vs);
+		r = vhost_scsi_flush_caches(vs, flush, end);
 	/* The flushes themselves are counted. */
 	if (!r)
-		r = vhost_scsi_drain(vs);
+		r = vhost_scsi_drain(vs, end);
 	if (r) {
-		trace_vhost_scsi_stop(vs->id, "killed",
+		trace_vhost_scsi_stop(vs->id, r == -EINTR ? "killed" : "late",
 				      vhost_scsi_inflight(vs));
-		return -EINTR;
+		return r;
 	}
 	vhost_dev_flush(&vs->dev);
+	WRITE_ONCE(vs->mig.draining, false);
+	vs->mig.serving = false;
 	trace_vhost_scsi_stop(vs->id, "stopped", 0);
 	return 0;
 }
@@ -235,6 +254,8 @@ int vhost_scsi_stop(struct vhost_scsi *vs)
 /**
  * vhost_scsi_detach - undo what vhost_scsi_start() set up
  * @vs: device, stopped; not necessarily started to the end
+ *
+ * The claim on the TPGs stays.
  *
  * Context: vhost_dev.mutex held, nothing in flight.
  */
@@ -252,9 +273,10 @@ void vhost_scsi_detach(struct vhost_scsi *vs)
 		mutex_unlock(&q->vq.mutex);
 		vhost_scsi_cmds_free(q);
 	}
-	vhost_scsi_endpoint_release(vs);
-	/* No more can come now. */
+	/* Whoever still saw a backend has put its event on the list. */
+	mutex_lock(&vhost_scsi_tpg_lock);
 	vhost_scsi_event_drop(vs);
+	mutex_unlock(&vhost_scsi_tpg_lock);
 }
 
 static int vhost_scsi_start_queue(struct vhost_scsi_queue *q)
@@ -277,44 +299,21 @@ static int vhost_scsi_start_queue(struct vhost_scsi_queue *q)
 }
 
 /**
- * vhost_scsi_start - attach an endpoint and serve the guest
+ * vhost_scsi_check_rings - can the guest be served?
  * @vs: device
- * @wwpn: target port
  *
- * All or nothing: on an error the device is as it was (M8).
+ * Every ring that was set up lies in memory that the owner may use, and can be
+ * read and written.  The latter waits for userfaultfd, killably, and holds
+ * nothing that the fault handler, another device or configfs could want (M9).
  *
- *   1. Every ring lies in memory that the owner may use.
- *   2. Every ring that was set up can be read and written.  This waits for
- *      userfaultfd, killably, and holds nothing that the fault handler, another
- *      device or configfs could want (M9).
- *   3. The TPGs of @wwpn are ours.
- *   4. Each queue has commands for its ring, and its place on the used ring is
- *      known.
- *   5. running = true.
- *   6. Every ring is looked at once.
- *
- * Context: vhost_dev.mutex held, the caller owns the device.  Sleeps.
- * Return: 0, or
- *
- * * -EEXIST: there is an endpoint already
- * * -EFAULT: memory table not set, or a ring not accessible
- * * -EINTR: the caller was killed while it waited for guest memory
- * * -ENODEV: no TPG of @wwpn has a nexus
- * * -ENOENT: a TPG of @wwpn is being removed
- * * -EBUSY: a TPG of @wwpn is claimed by another device
- * * -ENOMEM
- * * -EOWNERDEAD: the process that owned the device is gone
+ * Context: vhost_dev.mutex held, nothing in flight.  Sleeps.
+ * Return: 0, -EFAULT, -EINTR.
  */
-int vhost_scsi_start(struct vhost_scsi *vs, const char *wwpn)
+int vhost_scsi_check_rings(struct vhost_scsi *vs)
 {
-	struct vhost_scsi_queue *q;
-	int i, r = 0;
+	int i;
 
 	lockdep_assert_held(&vs->dev.mutex);
-
-	/* A stop that was killed may have left workers behind, with the mutex. */
-	if (vs->ep)
-		return -EEXIST;
 
 	for (i = 0; i < vs->dev.nvqs; i++) {
 		struct vhost_virtqueue *vq = &vs->queues[i].vq;
@@ -333,8 +332,48 @@ int vhost_scsi_start(struct vhost_scsi *vs, const char *wwpn)
 		if (vhost_vq_is_setup(vq) && !vhost_scsi_ring_reachable(vq))
 			return fatal_signal_pending(current) ? -EINTR : -EFAULT;
 	}
+	return 0;
+}
 
-	r = vhost_scsi_endpoint_claim(vs, wwpn);
+/**
+ * vhost_scsi_start - prepare to serve the guest
+ * @vs: device without an endpoint
+ * @wwpn: target port
+ *
+ * All or nothing: on an error the device is as it was (M8).
+ *
+ *   1. Every ring can be used: vhost_scsi_check_rings().
+ *   2. The TPGs of @wwpn are ours, if they are not already.
+ *   3. Each queue has commands for its ring, and its place on the used ring is
+ *      known.
+ *
+ * vhost_scsi_resume() does the rest:
+ *
+ *   4. running = true.
+ *   5. Every ring is looked at once.
+ *
+ * Context: vhost_dev.mutex held, the caller owns the device.  Sleeps.
+ * Return: 0, or
+ *
+ * * -EFAULT: memory table not set, or a ring not accessible
+ * * -EINTR: the caller was killed while it waited for guest memory
+ * * -ENODEV: no TPG of @wwpn has a nexus
+ * * -ENOENT: a TPG of @wwpn is being removed
+ * * -EBUSY: a TPG of @wwpn is claimed by another device
+ * * -ENOMEM
+ * * -EOWNERDEAD: the process that owned the device is gone
+ */
+int vhost_scsi_start(struct vhost_scsi *vs, const char *wwpn)
+{
+	struct vhost_scsi_queue *q;
+	bool claimed = vs->ep;
+	int i, r;
+
+	lockdep_assert_held(&vs->dev.mutex);
+
+	r = vhost_scsi_check_rings(vs);
+	if (!r && !claimed)
+		r = vhost_scsi_endpoint_claim(vs, wwpn);
 	if (r)
 		return r;
 
@@ -345,10 +384,23 @@ int vhost_scsi_start(struct vhost_scsi *vs, const char *wwpn)
 	}
 	if (r) {
 		vhost_scsi_detach(vs);
+		if (!claimed)
+			vhost_scsi_endpoint_release(vs);
 		return r;
 	}
-
 	trace_vhost_scsi_start(vs->id, wwpn);
-	vhost_scsi_run(vs);
 	return 0;
+}
+
+/**
+ * vhost_scsi_resume - serve the guest
+ * @vs: device that vhost_scsi_start() has prepared
+ *
+ * Context: vhost_dev.mutex held.
+ */
+void vhost_scsi_resume(struct vhost_scsi *vs)
+{
+	WRITE_ONCE(vs->mig.draining, false);
+	vs->mig.serving = true;
+	vhost_scsi_run(vs);
 }

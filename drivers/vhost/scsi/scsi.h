@@ -15,7 +15,11 @@
  *	tmf.c		control queue: task management, notifications
  *	event.c		event queue: hot plug
  *	flush.c		write-back of LUN caches when stopping
+ *	exec.c		SCSI commands of the driver's own
+ *	attention.c	unit attentions that the driver owes the guest
+ *	unit.c		logical units of a nexus, one after the other
  *	debugfs.c	counters
+ *	migration.h	migration state, and the files that it is made of
  *
  * Lock order, outermost first:
  *
@@ -26,7 +30,9 @@
  *				read: a worker inside a ring
  *	    vhost_virtqueue.mutex
  *	      vhost_scsi.event_lock, vhost_scsi.tmf_lock,
- *	      vhost_scsi_nexus.ua_lock (leaves)
+ *	      vhost_scsi_nexus.ua_lock (leaves; LIO's locks of a LUN are too)
+ *
+ * migration.h has its own, between vhost_scsi_tpg_lock and the leaves.
  *
  * A worker sleeps on guest memory (page faults, userfaultfd) with the gate
  * held for reading and the mutex of its own virtqueue.  So nothing but an
@@ -40,12 +46,15 @@
 #include <linux/atomic.h>
 #include <linux/kref.h>
 #include <linux/llist.h>
+#include <linux/poll.h>
 #include <linux/ratelimit_types.h>
 #include <linux/rwsem.h>
 #include <linux/scatterlist.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/uio.h>
+#include <linux/vhost_scsi_migration.h>
+#include <linux/virtio_ids.h>
 #include <linux/virtio_scsi.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -70,6 +79,8 @@
 #define VHOST_SCSI_MAX_BOUNCE_PAGES	(64U << (20 - PAGE_SHIFT))
 /* Requests that one look at a ring handles before others get their turn. */
 #define VHOST_SCSI_WEIGHT		256
+/* Bytes of a CDB of the driver's own. */
+#define VHOST_SCSI_EXEC_CDB		16
 /* Events that wait for a worker; more are reported as missed. */
 #define VHOST_SCSI_MAX_EVENTS		128
 
@@ -163,12 +174,12 @@ struct vhost_scsi_data {
  * enum vhost_scsi_op_kind - who sent a command to the target core
  * @VHOST_SCSI_OP_CMD: the guest, on an I/O queue
  * @VHOST_SCSI_OP_TMF: the guest, on the control queue
- * @VHOST_SCSI_OP_FLUSH: the driver itself
+ * @VHOST_SCSI_OP_EXEC: the driver itself
  */
 enum vhost_scsi_op_kind {
 	VHOST_SCSI_OP_CMD,
 	VHOST_SCSI_OP_TMF,
-	VHOST_SCSI_OP_FLUSH,
+	VHOST_SCSI_OP_EXEC,
 };
 
 /**
@@ -239,6 +250,7 @@ struct vhost_scsi_cmd {
  * @bounced: commands whose data was copied
  * @log_failed: entries that could not be written to the dirty log
  * @broken: times that the ring became unusable
+ * @write_errors: writes that the backend has given up on
  */
 struct vhost_scsi_stats {
 	u64 fetched;
@@ -250,6 +262,7 @@ struct vhost_scsi_stats {
 	u64 bounced;
 	u64 log_failed;
 	u64 broken;
+	u64 write_errors;
 };
 
 /**
@@ -320,20 +333,84 @@ struct vhost_scsi_endpoint {
 	struct vhost_scsi_tpg *tpg[VHOST_SCSI_MAX_TARGETS];
 };
 
+struct vhost_scsi_load;
+struct vhost_scsi_session;
+
 /**
- * enum vhost_scsi_flush_result - what became of the last cache flush
- * @VHOST_SCSI_FLUSH_NONE: nothing was stopped yet
- * @VHOST_SCSI_FLUSH_OFF: switched off by the module parameter
- * @VHOST_SCSI_FLUSH_OK: every volatile cache was written back
- * @VHOST_SCSI_FLUSH_RESERVED: a reservation of somebody else forbade it
- * @VHOST_SCSI_FLUSH_FAILED: a LUN reported an error
+ * struct vhost_scsi_buf - bytes that grow in number
+ * @data: they
+ * @len: how many
+ * @size: how many are allocated
+ * @error: -ENOMEM or -EFBIG if something could not be appended, ever
  */
-enum vhost_scsi_flush_result {
-	VHOST_SCSI_FLUSH_NONE,
-	VHOST_SCSI_FLUSH_OFF,
-	VHOST_SCSI_FLUSH_OK,
-	VHOST_SCSI_FLUSH_RESERVED,
-	VHOST_SCSI_FLUSH_FAILED,
+struct vhost_scsi_buf {
+	u8 *data;
+	size_t len;
+	size_t size;
+	int error;
+};
+
+/**
+ * struct vhost_scsi_migration - migration state of a device, see migration.c
+ * @lock: protects the fields up to @check.  A leaf, taken in any context
+ * @eventfd: signalled when a state was reached
+ * @events: times that one was
+ * @seen: @events when GET_STATE was last asked
+ * @error: positive errno of what failed last
+ * @blocker: why, and where
+ * @checkable: there is a load to ask about
+ * @check: what is thought of it
+ * @wait: poll() of the device
+ * @state: state bits, for whoever has no lock; under vhost_dev.mutex
+ * @flags: what goes with them, the same
+ * @draining: a stop has begun and is not over, the same
+ * @pending: bytes to be read from the session, written under its lock
+ * @attached: an endpoint is set
+ * @suspended: SET_STATE has suspended the device
+ * @serving: started, and not stopped to the end since
+ * @clearing: a CLEAR_ENDPOINT has begun and is not over
+ * @session: the open session.  Written under vhost_scsi_tpg_lock, too
+ * @captured: the final state was captured, and stands
+ * @captured_reservations: of it, what the guest gets back if it goes on here
+ * @captured_attentions: of it
+ * @loaded: a load that was applied and waits for its endpoint
+ * @handed_in: the guest is owed what the load says already
+ * @applied: reservations were changed that may have to be changed back.
+ *	Written under vhost_scsi_tpg_lock, too
+ * @undo: which
+ * @wwpn: target port of the last endpoint
+ *
+ * vhost_dev.mutex protects the fields from @attached on.
+ */
+struct vhost_scsi_migration {
+	spinlock_t lock; /* see there */
+	struct eventfd_ctx *eventfd;
+	u64 events;
+	u64 seen;
+	int error;
+	struct vhost_scsi_mig_blocker blocker;
+	bool checkable;
+	struct vhost_scsi_mig_check check;
+	wait_queue_head_t wait;
+
+	u32 state;
+	u32 flags;
+	bool draining;
+	u64 pending;
+
+	bool attached;
+	bool suspended;
+	bool serving;
+	bool clearing;
+	struct vhost_scsi_session *session;
+	bool captured;
+	struct vhost_scsi_buf captured_reservations;
+	struct vhost_scsi_buf captured_attentions;
+	struct vhost_scsi_load *loaded;
+	bool handed_in;
+	bool applied;
+	struct list_head undo;
+	char wwpn[TRANSPORT_IQN_LEN];
 };
 
 /**
@@ -342,8 +419,9 @@ enum vhost_scsi_flush_result {
  * @queues: the virtqueues; dev.nvqs of them
  * @ref: the open file, and the reaper between the owner's death and its end
  * @id: for people: trace and debugfs
- * @ep: what it serves.  Written under dev.mutex and vhost_scsi_tpg_lock with
- *	nothing in flight; stands for whoever is counted in @queues[].inflight
+ * @ep: what it has claimed, to serve it or to load a state for it.  Written
+ *	under dev.mutex and vhost_scsi_tpg_lock with nothing in flight; stands
+ *	for whoever is counted in @queues[].inflight
  * @running: the guest is served.  Written under dev.mutex, or once and for all
  *	by vhost_scsi_owner_died(); read by workers after they have counted
  *	themselves in
@@ -352,6 +430,7 @@ enum vhost_scsi_flush_result {
  * @gate: see the lock order above
  * @bounce_pages: held by bounced requests
  * @flush_result: of the last stop.  Under dev.mutex
+ * @mig: migration state
  * @event_lock: protects the fields up to @events_missed
  * @events: hot plug events for the guest, oldest first
  * @nevents: their number
@@ -381,7 +460,8 @@ struct vhost_scsi {
 	wait_queue_head_t drained;
 	struct rw_semaphore gate;
 	atomic_t bounce_pages;
-	enum vhost_scsi_flush_result flush_result;
+	enum vhost_scsi_mig_flush flush_result;
+	struct vhost_scsi_migration mig;
 
 	spinlock_t event_lock; /* protects the next three */
 	struct list_head events;
@@ -409,12 +489,78 @@ struct vhost_scsi {
  * struct vhost_scsi_nexus - the guest, as seen by LIO
  * @session: LIO's part
  * @ua_lock: protects @uas
- * @uas: unit attentions that a command of the driver has met, owed to the guest
+ * @uas: unit attentions that the driver owes the guest
+ * @reserves: the guest has sent a command that makes reservations
  */
 struct vhost_scsi_nexus {
 	struct se_session *session;
 	spinlock_t ua_lock; /* protects the next one */
 	struct list_head uas;
+	bool reserves;
+};
+
+/**
+ * struct vhost_scsi_unit - a logical unit that was found, see unit.c
+ * @lun: its number
+ * @ro: the guest may only read it
+ * @se_lun: LIO's part; held
+ * @dev: backstore
+ */
+struct vhost_scsi_unit {
+	u64 lun;
+	bool ro;
+	struct se_lun *se_lun;
+	struct se_device *dev;
+};
+
+/**
+ * struct vhost_scsi_sense_code - what a sense is about
+ * @asc: additional sense code
+ * @ascq: its qualifier
+ */
+struct vhost_scsi_sense_code {
+	u8 asc;
+	u8 ascq;
+};
+
+struct vhost_scsi_exec_batch;
+
+/**
+ * struct vhost_scsi_exec - a command of the driver's own, see exec.c
+ * @op: what the target core works on
+ * @batch: what it is waited for with
+ * @nexus: the guest, in whose name it is sent
+ * @entry: of the batch
+ * @lun: logical unit
+ * @target: target
+ * @cdb: command
+ * @aborted: it ended without a status
+ * @over: it has been executed
+ * @status: SCSI status
+ * @key: sense key, with CHECK CONDITION
+ * @code: what the sense is about
+ * @sense: sense data
+ * @sg: @data
+ * @len: bytes of @data
+ * @data: data-out
+ */
+struct vhost_scsi_exec {
+	struct vhost_scsi_op op;
+	struct vhost_scsi_exec_batch *batch;
+	struct vhost_scsi_nexus *nexus;
+	struct list_head entry;
+	u64 lun;
+	u32 target;
+	u8 cdb[VHOST_SCSI_EXEC_CDB];
+	bool aborted;
+	bool over;
+	u8 status;
+	u8 key;
+	struct vhost_scsi_sense_code code;
+	u8 sense[TRANSPORT_SENSE_BUFFER];
+	struct scatterlist sg;
+	u32 len;
+	u8 data[];
 };
 
 /**
@@ -463,7 +609,17 @@ extern struct workqueue_struct *vhost_scsi_wq;
 extern struct workqueue_struct *vhost_scsi_submit_wq;
 extern const struct target_core_fabric_ops vhost_scsi_fabric_ops;
 
+/* Jiffies until @end, which is 0 for never. */
+static inline long vhost_scsi_time_left(unsigned long end)
+{
+	if (!end)
+		return MAX_SCHEDULE_TIMEOUT;
+	return time_after_eq(jiffies, end) ? 0 : end - jiffies;
+}
+
 /* main.c */
+extern const u64 vhost_scsi_features;
+u64 vhost_scsi_guest_features(struct vhost_scsi *vs);
 void vhost_scsi_put(struct vhost_scsi *vs);
 
 /* endpoint.c */
@@ -478,8 +634,10 @@ void vhost_scsi_queue_leave(struct vhost_scsi_queue *q, unsigned int count);
 unsigned int vhost_scsi_inflight(struct vhost_scsi *vs);
 int vhost_scsi_pause(struct vhost_scsi *vs);
 void vhost_scsi_unpause(struct vhost_scsi *vs);
+int vhost_scsi_check_rings(struct vhost_scsi *vs);
 int vhost_scsi_start(struct vhost_scsi *vs, const char *wwpn);
-int vhost_scsi_stop(struct vhost_scsi *vs);
+void vhost_scsi_resume(struct vhost_scsi *vs);
+int vhost_scsi_stop(struct vhost_scsi *vs, bool flush, unsigned long end);
 void vhost_scsi_detach(struct vhost_scsi *vs);
 
 /* owner.c */
@@ -571,13 +729,84 @@ void vhost_scsi_event_run(struct vhost_scsi *vs);
 void vhost_scsi_event_drop(struct vhost_scsi *vs);
 void vhost_scsi_event_set_missed(struct vhost_scsi *vs, bool missed);
 
+void vhost_scsi_event_describe(struct vhost_scsi *vs,
+			       struct vhost_scsi_buf *buf);
+void vhost_scsi_event_hand_in(struct vhost_scsi *vs,
+			      const struct vhost_scsi_mig_events *events);
+
 /* flush.c */
-int vhost_scsi_flush_caches(struct vhost_scsi *vs);
-void vhost_scsi_flush_done(struct vhost_scsi_op *op);
-void vhost_scsi_flush_aborted(struct vhost_scsi_op *op);
+int vhost_scsi_flush_caches(struct vhost_scsi *vs, bool wanted,
+			    unsigned long end);
+
+/* exec.c */
+struct vhost_scsi_exec_batch *vhost_scsi_exec_batch_alloc(void);
+void vhost_scsi_exec_batch_put(struct vhost_scsi_exec_batch *batch);
+struct vhost_scsi_exec *
+vhost_scsi_exec_add(struct vhost_scsi_exec_batch *batch,
+		    struct vhost_scsi_nexus *nexus, u32 target, u64 lun,
+		    const u8 *cdb, const void *data, u32 len);
+int vhost_scsi_exec_run(struct vhost_scsi *vs,
+			struct vhost_scsi_exec_batch *batch, unsigned long end);
+void vhost_scsi_exec_each(struct vhost_scsi_exec_batch *batch,
+			  void (*judge)(struct vhost_scsi_exec *exec, void *arg),
+			  void *arg);
+void vhost_scsi_exec_done(struct vhost_scsi_op *op);
+void vhost_scsi_exec_aborted(struct vhost_scsi_op *op);
+
+/* attention.c */
+void vhost_scsi_ua_keep(struct vhost_scsi_nexus *nexus, u64 lun, u8 asc,
+			u8 ascq);
 bool vhost_scsi_ua_take(struct vhost_scsi_nexus *nexus, u64 lun, u8 opcode,
 			u8 *asc, u8 *ascq);
-void vhost_scsi_ua_free(struct vhost_scsi_nexus *nexus);
+void vhost_scsi_ua_drop(struct vhost_scsi_nexus *nexus, u64 lun, u8 asc,
+			u8 ascq);
+void vhost_scsi_ua_forget(struct vhost_scsi_nexus *nexus);
+unsigned int vhost_scsi_ua_list(struct vhost_scsi_nexus *nexus,
+				const struct vhost_scsi_unit *unit,
+				struct vhost_scsi_sense_code *out,
+				unsigned int max);
+
+/* unit.c */
+bool vhost_scsi_unit_next(struct vhost_scsi_nexus *nexus, u64 lun,
+			  struct vhost_scsi_unit *unit);
+bool vhost_scsi_unit_find(struct vhost_scsi *vs, u32 target, u64 lun,
+			  struct vhost_scsi_unit *unit);
+void vhost_scsi_unit_put(const struct vhost_scsi_unit *unit);
+
+static inline struct vhost_scsi_nexus *
+vhost_scsi_nexus_of(const struct vhost_scsi *vs, u32 target)
+{
+	return vs->ep && vs->ep->tpg[target] ? vs->ep->tpg[target]->nexus : NULL;
+}
+
+/*
+ * All logical units that a device has claimed, in the order of target and LUN.
+ * Each has to be put back; "break" goes on with the next target.
+ */
+#define vhost_scsi_for_each_unit(vs, target, nexus, unit)		\
+	for (target = 0; target < VHOST_SCSI_MAX_TARGETS; target++)	\
+		for (nexus = vhost_scsi_nexus_of(vs, target),		\
+		     (unit)->lun = 0;					\
+		     nexus && vhost_scsi_unit_next(nexus, (unit)->lun,	\
+						   unit);		\
+		     (unit)->lun++)
+
+/* migration.c */
+void vhost_scsi_mig_setup(void);
+void vhost_scsi_mig_init(struct vhost_scsi *vs);
+void vhost_scsi_mig_exit(struct vhost_scsi *vs);
+void vhost_scsi_mig_reached(struct vhost_scsi *vs);
+void vhost_scsi_mig_update(struct vhost_scsi *vs);
+int vhost_scsi_mig_attach(struct vhost_scsi *vs, const char *wwpn);
+int vhost_scsi_mig_detach(struct vhost_scsi *vs);
+void vhost_scsi_mig_end(struct vhost_scsi *vs);
+void vhost_scsi_mig_lun_changed(struct vhost_scsi *vs);
+
+/* mig_ioctl.c */
+long vhost_scsi_mig_ioctl(struct vhost_scsi *vs, unsigned int cmd,
+			  void __user *argp);
+__poll_t vhost_scsi_mig_poll(struct vhost_scsi *vs, struct file *file,
+			     poll_table *table);
 
 /* debugfs.c */
 void vhost_scsi_debugfs_init(void);

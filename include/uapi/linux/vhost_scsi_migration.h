@@ -540,6 +540,12 @@ struct vhost_scsi_mig_header {
 #define VHOST_SCSI_MIG_LUN_PAGE_CACHE	(1U << 1)
 /* The backend is memory of its host. */
 #define VHOST_SCSI_MIG_LUN_MEMORY	(1U << 2)
+/* The guest has used reservations that the backend keeps where nobody sees. */
+#define VHOST_SCSI_MIG_LUN_PR_HIDDEN	(1U << 3)
+#define VHOST_SCSI_MIG_LUN_FLAGS	(VHOST_SCSI_MIG_LUN_RO | \
+					 VHOST_SCSI_MIG_LUN_PAGE_CACHE | \
+					 VHOST_SCSI_MIG_LUN_MEMORY | \
+					 VHOST_SCSI_MIG_LUN_PR_HIDDEN)
 
 /**
  * struct vhost_scsi_mig_lun - one logical unit; payload of INVENTORY is an

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A logical unit and the guest's nexus to it, as the place of reservations
+ *
+ * A command can fail after it has done what it was to do (a REGISTER whose
+ * metadata cannot be written), and the caller can be killed while it waits.  So
+ * nothing here is told by a status: after each command one looks again.
+ *
+ * Context of all of it: vhost_dev.mutex held, the device's claim on its targets
+ * stands.  Sleeps, killably.
+ */
+#include <linux/hex.h>
+#include <linux/slab.h>
+#include <linux/unaligned.h>
+#include <scsi/scsi_proto.h>
+
+#include "migration.h"
+
+#define PRO_MOVE_UNREG		0x02
+#define PRO_LEN			24
+#define PRO_MAX_TRANSPORT_ID	(4 + TRANSPORT_IQN_LEN)
+
+/**
+ * vhost_scsi_place_exec - send a command
+ * @p: place
+ * @cdb: command
+ * @data: data-out, NULL for none
+ * @len: bytes of it
+ *
+ * Return: 0 whatever its status; negative if it was not waited for.
+ */
+int vhost_scsi_place_exec(struct vhost_scsi_place *p, const u8 *cdb,
+				 const void *data, u32 len)
+{
+	struct vhost_scsi_exec_batch *batch = vhost_scsi_exec_batch_alloc();
+	int r = -ENOMEM;
+
+	if (!batch)
+		return r;
+	if (vhost_scsi_exec_add(batch, p->nexus, p->target, p->unit.lun, cdb,
+				data, len))
+		r = vhost_scsi_exec_run(p->vs, batch, 0);
+	vhost_scsi_exec_batch_put(batch);
+	return r;
+}
+
+/**
+ * vhost_scsi_place_look - look what reservations there are
+ * @p: place
+ *
+ * Return: 0, -ENOMEM.
+ */
+int vhost_scsi_place_look(struct vhost_scsi_place *p)
+{
+	kvfree(p->now);
+	p->now = vhost_scsi_reservation_read(p->nexus, p->target, &p->unit);
+	return p->now ? 0 : -ENOMEM;
+}
+
+/**
+ * vhost_scsi_place_pr_out - send a PERSISTENT RESERVE OUT, and look again
+ * @p: place
+ * @action: service action
+ * @type: type of the reservation
+ * @key: the guest's key
+ * @new_key: service action reservation key
+ * @flags: VHOST_SCSI_PRO_APTPL, VHOST_SCSI_PRO_ALL_TG_PT
+ *
+ * Return: as vhost_scsi_place_exec().
+ */
+int vhost_scsi_place_pr_out(struct vhost_scsi_place *p, u8 action,
+				   u8 type, u64 key, u64 new_key, u8 flags)
+{
+	u8 cdb[VHOST_SCSI_EXEC_CDB] = {
+		PERSISTENT_RESERVE_OUT, action, type,
+	};
+	u8 param[PRO_LEN] = {};
+	int r;
+
+	put_unaligned_be32(sizeof(param), &cdb[5]);
+	put_unaligned_be64(key, &param[0]);
+	put_unaligned_be64(new_key, &param[8]);
+	param[20] = flags;
+	r = vhost_scsi_place_exec(p, cdb, param, sizeof(param));
+	return r ?: vhost_scsi_place_look(p);
+}
+
+/**
+ * vhost_scsi_place_spc2 - reserve or release with SPC-2, and look again
+ * @p: place
+ * @opcode: VHOST_SCSI_RESERVE or VHOST_SCSI_RELEASE
+ *
+ * Return: as vhost_scsi_place_exec().
+ */
+int vhost_scsi_place_spc2(struct vhost_scsi_place *p, u8 opcode)
+{
+	u8 cdb[VHOST_SCSI_EXEC_CDB] = { opcode };
+	int r = vhost_scsi_place_exec(p, cdb, NULL, 0);
+
+	return r ?: vhost_scsi_place_look(p);
+}
+
+/**
+ * vhost_scsi_place_aptpl - flags that leave the unit's APTPL as it is
+ * @p: place
+ *
+ * Return: VHOST_SCSI_PRO_APTPL or 0.
+ */
+u8 vhost_scsi_place_aptpl(const struct vhost_scsi_place *p)
+{
+	return le32_to_cpu(p->now->flags) & VHOST_SCSI_MIG_RES_APTPL ?
+	       VHOST_SCSI_PRO_APTPL : 0;
+}
+
+/**
+ * vhost_scsi_place_all_tg_pt - flags for a registration like another
+ * @reg: registration
+ *
+ * Return: VHOST_SCSI_PRO_ALL_TG_PT or 0.
+ */
+u8 vhost_scsi_place_all_tg_pt(const struct vhost_scsi_mig_registration *reg)
+{
+	return le32_to_cpu(reg->flags) & VHOST_SCSI_MIG_REG_ALL_TG_PT ?
+	       VHOST_SCSI_PRO_ALL_TG_PT : 0;
+}
+
+/**
+ * vhost_scsi_place_unregister - remove the guest's registration, if there is one
+ * @p: place
+ *
+ * Return: as vhost_scsi_place_exec().
+ */
+int vhost_scsi_place_unregister(struct vhost_scsi_place *p)
+{
+	const struct vhost_scsi_mig_registration *own =
+		vhost_scsi_reservation_guest(p->now);
+
+	if (!own)
+		return 0;
+	return vhost_scsi_place_pr_out(p, VHOST_SCSI_PRO_REGISTER, 0,
+				       le64_to_cpu(own->key), 0,
+				       vhost_scsi_place_aptpl(p) |
+				       vhost_scsi_place_all_tg_pt(own));
+}
+
+/* The name of an initiator port in the form of a TransportID, or 0. */
+static u32 vhost_scsi_transport_id(const char *name, u8 *out)
+{
+	size_t len = strlen(name);
+	int i;
+
+	if (str_has_prefix(name, "naa.")) {
+		out[0] = SCSI_PROTOCOL_SAS;
+		return len != 20 || hex2bin(out + 4, name + 4, 8) ? 0 : 24;
+	}
+	if (str_has_prefix(name, "iqn.")) {
+		u32 field = max_t(u32, ALIGN(len + 1, 4), 20);
+
+		out[0] = SCSI_PROTOCOL_ISCSI;
+		put_unaligned_be16(field, &out[2]);
+		memcpy(&out[4], name, len);
+		return 4 + field;
+	}
+	/* Fibre Channel: eight bytes with colons between. */
+	if (len != 23)
+		return 0;
+	out[0] = SCSI_PROTOCOL_FCP;
+	for (i = 0; i < 8; i++)
+		if (hex2bin(&out[8 + i], name + 3 * i, 1))
+			return 0;
+	return 24;
+}
+
+/**
+ * vhost_scsi_place_move - hand the reservation over and leave, in one step
+ * @p: place whose nexus holds it
+ * @initiator: initiator port that gets it
+ * @rel_port: relative target port that it goes through
+ * @key: the guest's key
+ *
+ * Return: as vhost_scsi_place_exec().
+ */
+int vhost_scsi_place_move(struct vhost_scsi_place *p,
+			  const char *initiator, u16 rel_port, u64 key)
+{
+	u8 cdb[VHOST_SCSI_EXEC_CDB] = {
+		PERSISTENT_RESERVE_OUT, VHOST_SCSI_PRO_REGISTER_MOVE,
+	};
+	u32 len;
+	u8 *param;
+	int r;
+
+	param = kzalloc(PRO_LEN + PRO_MAX_TRANSPORT_ID, GFP_KERNEL);
+	if (!param)
+		return -ENOMEM;
+	len = vhost_scsi_transport_id(initiator, param + PRO_LEN);
+	if (!len) {
+		kfree(param);
+		return 0;
+	}
+	put_unaligned_be32(PRO_LEN + len, &cdb[5]);
+	put_unaligned_be64(key, &param[0]);
+	put_unaligned_be64(key, &param[8]);
+	param[17] = PRO_MOVE_UNREG | vhost_scsi_place_aptpl(p);
+	put_unaligned_be16(rel_port, &param[18]);
+	put_unaligned_be32(len, &param[20]);
+	r = vhost_scsi_place_exec(p, cdb, param, PRO_LEN + len);
+	kfree(param);
+	return r ?: vhost_scsi_place_look(p);
+}
+
+/**
+ * vhost_scsi_place_enter - look at a logical unit
+ * @p: out
+ * @vs: device with a claim
+ * @target: target
+ * @lun: logical unit number
+ *
+ * Return: 0, and vhost_scsi_place_leave() has to follow; -ENODEV, -ENOMEM.
+ */
+int vhost_scsi_place_enter(struct vhost_scsi_place *p,
+				  struct vhost_scsi *vs, u32 target, u64 lun)
+{
+	int r;
+
+	memset(p, 0, sizeof(*p));
+	if (!vhost_scsi_unit_find(vs, target, lun, &p->unit))
+		return -ENODEV;
+	p->vs = vs;
+	p->target = target;
+	p->nexus = vs->ep->tpg[target]->nexus;
+	r = vhost_scsi_place_look(p);
+	if (r)
+		vhost_scsi_unit_put(&p->unit);
+	return r;
+}
+
+/**
+ * vhost_scsi_place_leave - be done with a logical unit
+ * @p: place
+ */
+void vhost_scsi_place_leave(struct vhost_scsi_place *p)
+{
+	kvfree(p->now);
+	vhost_scsi_unit_put(&p->unit);
+}
