@@ -5,6 +5,7 @@
  */
 #include <linux/slab.h>
 #include <linux/vhost.h>
+#include <scsi/scsi_proto.h>
 
 #include "migration.h"
 
@@ -260,13 +261,41 @@ int vhost_scsi_capture_check_rings(struct vhost_scsi *vs,
 	return 0;
 }
 
+/*
+ * What the nexus is owed for what has happened to it before the guest came: its
+ * LUNs were linked, another guest had it.  A command makes LIO forget.
+ */
+static void vhost_scsi_capture_clear(struct vhost_scsi *vs)
+{
+	static const u8 cdb[VHOST_SCSI_EXEC_CDB] = { TEST_UNIT_READY };
+	struct vhost_scsi_exec_batch *batch = vhost_scsi_exec_batch_alloc();
+	struct vhost_scsi_nexus *nexus;
+	struct vhost_scsi_unit unit;
+	u32 target;
+
+	if (batch) {
+		vhost_scsi_for_each_unit(vs, target, nexus, &unit) {
+			if (vhost_scsi_ua_list(nexus, &unit, NULL, 0))
+				vhost_scsi_exec_add(batch, nexus, target,
+						    unit.lun, cdb, NULL, 0);
+			vhost_scsi_unit_put(&unit);
+		}
+		vhost_scsi_exec_run(vs, batch, 0);
+		vhost_scsi_exec_batch_put(batch);
+	}
+	for (target = 0; target < VHOST_SCSI_MAX_TARGETS; target++) {
+		nexus = vhost_scsi_nexus_of(vs, target);
+		if (nexus)
+			vhost_scsi_ua_forget(nexus);
+	}
+}
+
 /**
  * vhost_scsi_capture_hand_in - the guest is owed what it was owed there
  * @vs: device with a claim, stopped
  * @load: accepted load
  *
- * Unit attentions and events.  What the nexus was owed before is forgotten:
- * that was another guest, or this one at an earlier time.
+ * Unit attentions and events.
  *
  * Context: vhost_dev.mutex held.
  */
@@ -278,14 +307,13 @@ void vhost_scsi_capture_hand_in(struct vhost_scsi *vs,
 	const struct vhost_scsi_mig_attention *at = (const void *)buf->data;
 	u32 i;
 
-	for (i = 0; i < VHOST_SCSI_MAX_TARGETS; i++)
-		if (vs->ep->tpg[i])
-			vhost_scsi_ua_forget(vs->ep->tpg[i]->nexus);
+	vhost_scsi_capture_clear(vs);
 	for (i = 0; i < buf->len / sizeof(*at); i++) {
-		struct vhost_scsi_tpg *tpg = vs->ep->tpg[le32_to_cpu(at[i].target)];
+		struct vhost_scsi_nexus *nexus =
+			vhost_scsi_nexus_of(vs, le32_to_cpu(at[i].target));
 
-		if (tpg)
-			vhost_scsi_ua_keep(tpg->nexus, le64_to_cpu(at[i].lun),
+		if (nexus)
+			vhost_scsi_ua_keep(nexus, le64_to_cpu(at[i].lun),
 					   at[i].asc, at[i].ascq);
 	}
 	vhost_scsi_event_hand_in(vs, (const void *)

@@ -112,7 +112,9 @@ static int vhost_scsi_mig_set_state(struct vhost_scsi *vs, void __user *argp)
 
 	if (copy_from_user(&set, argp, sizeof(set)))
 		return -EFAULT;
-	if (set.argsz < sizeof(set) || set.flags & ~VHOST_SCSI_SET_FLAGS)
+	if (set.argsz < sizeof(set) || set.flags & ~VHOST_SCSI_SET_FLAGS ||
+	    (set.flags & VHOST_SCSI_MIG_DROP &&
+	     set.state != VHOST_SCSI_MIG_STOP))
 		return -EINVAL;
 	wish.flags = set.flags;
 	/* 0 is for never. */

@@ -534,26 +534,27 @@ int vhost_scsi_mig_go(struct vhost_scsi *vs, u32 to,
 		      const struct vhost_scsi_wish *wish)
 {
 	u32 from = vs->mig.state;
+	int r = -EINVAL;
 	size_t i;
 
 	if (to & VHOST_SCSI_MIG_RUNNING && vs->mig.clearing)
 		return -EBUSY;
 	if (to == from) {
-		/* A drain that was given up on, and is given up. */
-		if (vs->mig.draining && to & VHOST_SCSI_MIG_RUNNING)
-			vhost_scsi_resume(vs);
 		if (to == VHOST_SCSI_MIG_STOP &&
 		    wish->flags & VHOST_SCSI_MIG_DROP) {
 			vhost_scsi_mig_unload(vs, true);
 			vhost_scsi_mig_release(vs);
 		}
-		return 0;
+		r = 0;
 	}
 	for (i = 0; i < ARRAY_SIZE(vhost_scsi_arcs); i++)
 		if (vhost_scsi_arcs[i].from == from &&
 		    vhost_scsi_arcs[i].to == to)
-			return vhost_scsi_arcs[i].go(vs, wish);
-	return -EINVAL;
+			r = vhost_scsi_arcs[i].go(vs, wish);
+	/* A drain that was given up on, and is given up. */
+	if (!r && vs->mig.draining && to & VHOST_SCSI_MIG_RUNNING)
+		vhost_scsi_resume(vs);
+	return r;
 }
 
 /**
@@ -649,6 +650,9 @@ void vhost_scsi_mig_end(struct vhost_scsi *vs)
 	vhost_scsi_mig_forget_captured(vs);
 	vs->mig.attached = false;
 	vs->mig.serving = false;
+	vs->mig.suspended = false;
+	WRITE_ONCE(vs->mig.draining, false);
+	vhost_scsi_mig_update(vs);
 }
 
 /**

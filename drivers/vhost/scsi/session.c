@@ -467,7 +467,6 @@ static const struct file_operations vhost_scsi_session_fops = {
 	.write = vhost_scsi_session_write,
 	.poll = vhost_scsi_session_poll,
 	.release = vhost_scsi_session_close,
-	.llseek = noop_llseek,
 };
 
 /**

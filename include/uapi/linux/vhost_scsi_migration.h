@@ -35,7 +35,8 @@
  *	RUNNING|LOGGING	LOGGING		suspends, captures the final state
  *	RUNNING|LOGGING	RUNNING		drops the session
  *	LOGGING		RUNNING		drops the session, resumes; reservations
- *					are put back as they were captured
+ *					are put back as they were captured.
+ *					Without an endpoint the state is STOP
  *	LOGGING		RUNNING|LOGGING	resumes, the same; the final state is
  *					void, and the session goes on
  *	LOGGING		STOP		ends the session.  If all of it was
@@ -46,7 +47,7 @@
  *	STOP		LOGGING		opens a save session, with the final
  *					state (a paused guest, or one that has
  *					no driver yet)
- *	STOP		RESUMING	opens a load session; suspends
+ *	STOP		RESUMING	opens a load session
  *	RESUMING	STOP		applies what was loaded (reservations,
  *					attentions, events), and waits for the
  *					endpoint.  With _DROP, forgets it
@@ -371,12 +372,12 @@ struct vhost_scsi_mig_eventfd {
 /*
  * Asks for a state.
  *
- *	EINVAL		no arc leads there
+ *	EINVAL		no arc leads there; _DROP with another state than STOP
  *	EBUSY		RUNNING, while a CLEAR_ENDPOINT drains or was killed
  *			while it did; or a target port is claimed by another
  *			device
- *	ENOTCONN	RUNNING from STOP or RESUMING without an endpoint, and
- *			not suspended
+ *	ENOTCONN	without an endpoint: RUNNING from RESUMING, or from STOP
+ *			if not suspended; RUNNING|LOGGING from LOGGING
  *	ETIMEDOUT	time is up.  The device goes on draining: call again to
  *			go on waiting, or ask for RUNNING to give up
  *	EINTR		as ETIMEDOUT
@@ -393,6 +394,9 @@ struct vhost_scsi_mig_eventfd {
  *			had been applied is undone
  *	EIO		a reservation could not be put back when resuming from
  *			LOGGING: see @reason.  The device stays stopped
+ *	ENOMEM, EINTR	to LOGGING: the device is stopped, but the final state
+ *			could not be captured, and reading it fails with the
+ *			same error.  Ask for RUNNING to go on
  */
 #define VHOST_SCSI_MIG_SET_STATE \
 	_IOW(VHOST_SCSI_MIG_IOC, 0x4a, struct vhost_scsi_mig_set_state)
@@ -499,7 +503,7 @@ enum vhost_scsi_mig_section_type {
  * struct vhost_scsi_mig_section - what each section begins with
  * @type: enum vhost_scsi_mig_section_type
  * @version: of this type of section, 1 for all of them today
- * @flags: VHOST_SCSI_MIG_SKIPPABLE
+ * @flags: VHOST_SCSI_MIG_SKIPPABLE; any other is BAD_STREAM
  * @length: bytes that follow
  */
 struct vhost_scsi_mig_section {
