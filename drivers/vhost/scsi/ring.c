@@ -7,7 +7,7 @@
  * with length 0.  Only what has no valid head to return stops the ring, and
  * that one ring alone, until the next start.
  */
-#include <linux/pagemap.h>
+#include <linux/mm.h>
 #include <linux/ratelimit.h>
 #include <linux/vhost.h>
 
@@ -361,25 +361,54 @@ void vhost_scsi_ring_reply(struct vhost_scsi_queue *q,
 	vhost_scsi_ring_return(q, chain->head, 0);
 }
 
+/* Can the owner's memory be read, or written?  Brings it in if it is not there. */
+static bool vhost_scsi_reachable(struct mm_struct *mm, const void __user *at,
+				 size_t len, bool write)
+{
+	unsigned long addr = (unsigned long)at & PAGE_MASK;
+	unsigned long end = (unsigned long)at + len;
+
+	for (; addr < end; addr += PAGE_SIZE) {
+		int locked = 1;
+		long r;
+
+		if (mmap_read_lock_killable(mm))
+			return false;
+		r = get_user_pages_remote(mm, addr, 1, write ? FOLL_WRITE : 0,
+					  NULL, &locked);
+		if (locked)
+			mmap_read_unlock(mm);
+		if (r != 1)
+			return false;
+		cond_resched();
+	}
+	return true;
+}
+
 /**
  * vhost_scsi_ring_reachable - can the ring be read and written?
  * @vq: set up, inactive
  *
- * Context: vhost_dev.mutex held, in the owner's address space.  May wait for
- * userfaultfd, killably.
+ * In the owner's address space, whoever asks: an orchestrator may resume the
+ * device.
+ *
+ * Context: vhost_dev.mutex held.  May wait for userfaultfd, killably.
  * Return: false if not, or if the caller was killed.
  */
 bool vhost_scsi_ring_reachable(struct vhost_virtqueue *vq)
 {
 	size_t event = vhost_has_feature(vq, VIRTIO_RING_F_EVENT_IDX) ?
 		       sizeof(__virtio16) : 0;
+	struct mm_struct *mm = vq->dev->mm;
 
-	return !fault_in_readable((const char __user *)vq->desc,
-				  array_size(vq->num, sizeof(*vq->desc))) &&
-	       !fault_in_readable((const char __user *)vq->avail,
-				  struct_size(vq->avail, ring, vq->num) +
-				  event) &&
-	       !fault_in_safe_writeable((const char __user *)vq->used,
-					struct_size(vq->used, ring, vq->num) +
-					event);
+	return mm &&
+	       vhost_scsi_reachable(mm, vq->desc,
+				    array_size(vq->num, sizeof(*vq->desc)),
+				    false) &&
+	       vhost_scsi_reachable(mm, vq->avail,
+				    struct_size(vq->avail, ring, vq->num) +
+				    event, false) &&
+	       vhost_scsi_reachable(mm, vq->used,
+				    struct_size(vq->used, ring, vq->num) +
+				    event, true);
 }
