@@ -284,21 +284,20 @@ static int data_open(struct device *dev, uint32_t flags, const char *wwpn,
 	return explain(dev, "opening the data of the session", f);
 }
 
-static int save_read(struct device *dev, uint8_t **data, size_t *size,
-		     bool *end, struct failure *f)
+static int save_read(struct device *dev, bool *end, struct failure *f)
 {
 	if (dev->save < 0 &&
 	    data_open(dev, VHOST_SCSI_MIG_DATA_SAVE, "", &dev->save, f))
 		return -1;
 	*end = false;
 	for (;;) {
-		uint8_t *more = realloc(*data, *size + CHUNK);
+		uint8_t *more = realloc(dev->saved, dev->nr_saved + CHUNK);
 		ssize_t got;
 
 		if (!more)
 			return fail(f, CTL_FAILED, "out of memory");
-		*data = more;
-		got = read(dev->save, more + *size, CHUNK);
+		dev->saved = more;
+		got = read(dev->save, more + dev->nr_saved, CHUNK);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0 && errno == ENOMSG)
@@ -309,7 +308,7 @@ static int save_read(struct device *dev, uint8_t **data, size_t *size,
 			*end = true;
 			return 0;
 		}
-		*size += got;
+		dev->nr_saved += got;
 	}
 }
 
@@ -319,7 +318,15 @@ int device_save(struct device *dev, uint8_t **data, size_t *size, bool *end,
 	int status;
 
 	pthread_mutex_lock(&dev->lock);
-	status = save_read(dev, data, size, end, f);
+	status = save_read(dev, end, f);
+	if (!status) {
+		*size = dev->nr_saved;
+		*data = malloc(*size + 1);
+		if (*data)
+			memcpy(*data, dev->saved, *size);
+		else
+			status = fail(f, CTL_FAILED, "out of memory");
+	}
 	pthread_mutex_unlock(&dev->lock);
 	return status;
 }
@@ -335,6 +342,9 @@ void device_save_close(struct device *dev)
 {
 	pthread_mutex_lock(&dev->lock);
 	close_data(&dev->save);
+	free(dev->saved);
+	dev->saved = NULL;
+	dev->nr_saved = 0;
 	pthread_mutex_unlock(&dev->lock);
 }
 

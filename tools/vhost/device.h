@@ -13,8 +13,10 @@
 
 struct device {
 	int fd;
-	pthread_mutex_t lock;	/* save, load: one user at a time */
+	pthread_mutex_t lock;	/* what follows: one user at a time */
 	int save, load;		/* data descriptors, -1 if not open */
+	uint8_t *saved;		/* what was read of the save session */
+	size_t nr_saved;
 	char wwpn[224];
 };
 
@@ -32,12 +34,12 @@ json_object *device_info_json(struct device *dev, struct failure *f);
 json_object *device_status_json(struct device *dev, struct failure *f);
 
 /*
- * Appends what the save session has to *data, which is the caller's to free.
- * *end tells whether that was the end of the stream.
+ * All that the save session has had to say, read now and before, in *data, the
+ * caller's to free. *end tells whether that was the end of the stream.
  */
 int device_save(struct device *dev, uint8_t **data, size_t *size, bool *end,
 		struct failure *f);
-/* Forgets the data descriptor of a save session that is over. */
+/* Forgets a save session that is over. */
 void device_save_close(struct device *dev);
 
 /*

@@ -146,6 +146,8 @@ static int begin(struct migration *m)
 
 static int read_stream(struct migration *m, bool *end)
 {
+	free(m->stream);
+	m->stream = NULL;
 	return device_save(&m->source->dev, &m->stream, &m->length, end, m->f);
 }
 
@@ -228,6 +230,7 @@ static int ask(struct migration *m)
 			     status.state | VHOST_SCSI_MIG_LOGGING, 0, 0, m->f))
 		return -1;
 	m->session = true;
+	device_save_close(&m->source->dev);
 	if (read_stream(m, &end) || find_cached(m) || handle_cache(m, false))
 		return -1;
 	return load(m, false, end ? "accepted" : "inventory-ok");

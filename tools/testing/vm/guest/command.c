@@ -16,8 +16,6 @@
 
 #define MAX_WORDS	16
 
-extern char **environ;
-
 static struct {
 	pid_t pid;		/* 0 if none runs */
 	int out;		/* what it says */

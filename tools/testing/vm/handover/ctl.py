@@ -30,10 +30,14 @@ class Hosted(Qemu):
         self.tty = console.sock
 
     def state(self):
-        status, text = ctl("state", "-c", self.control, "--json")
-        if status:
-            raise Failed(f"{self.name}: state: {text}")
-        return json.loads(text)
+        return json.loads(self.ctl("state", "--json"))
+
+    def ctl(self, command, *args, wanted=0):
+        """A subcommand for its device; returns what it said."""
+        status, text = ctl(command, "-c", self.control, *args)
+        if status != wanted:
+            raise Failed(f"{self.name}: {command}: status {status}: {text}")
+        return text
 
     def qemu_pid(self):
         for entry in os.listdir("/proc"):
