@@ -143,7 +143,6 @@ void vhost_scsi_ua_forget(struct vhost_scsi_nexus *nexus)
 
 /**
  * vhost_scsi_ua_list - what is the guest owed by one logical unit?
- * @nexus: the guest
  * @unit: logical unit, found
  * @out: where to write, NULL to count only
  * @max: room there
@@ -154,11 +153,11 @@ void vhost_scsi_ua_forget(struct vhost_scsi_nexus *nexus)
  * Context: process.
  * Return: how many there are, which may be more than @max.
  */
-unsigned int vhost_scsi_ua_list(struct vhost_scsi_nexus *nexus,
-				const struct vhost_scsi_unit *unit,
+unsigned int vhost_scsi_ua_list(const struct vhost_scsi_unit *unit,
 				struct vhost_scsi_sense_code *out,
 				unsigned int max)
 {
+	struct vhost_scsi_nexus *nexus = unit->nexus;
 	struct vhost_scsi_ua *ua;
 	struct se_dev_entry *deve;
 	struct se_ua *lio;

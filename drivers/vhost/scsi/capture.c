@@ -152,21 +152,19 @@ static void vhost_scsi_capture_attentions(struct vhost_scsi *vs,
 					  struct vhost_scsi_buf *buf)
 {
 	struct vhost_scsi_sense_code codes[32];
-	struct vhost_scsi_nexus *nexus;
-	struct vhost_scsi_unit unit;
-	u32 target;
+	struct vhost_scsi_unit unit = {};
 
-	vhost_scsi_for_each_unit(vs, target, nexus, &unit) {
+	while (vhost_scsi_unit_next(vs, &unit)) {
 		unsigned int i, n;
 
 		/* There are but a dozen that LIO raises. */
-		n = vhost_scsi_ua_list(nexus, &unit, codes, ARRAY_SIZE(codes));
+		n = vhost_scsi_ua_list(&unit, codes, ARRAY_SIZE(codes));
 		n = min_t(unsigned int, n, ARRAY_SIZE(codes));
 		vhost_scsi_unit_put(&unit);
 		for (i = 0; i < n; i++) {
 			struct vhost_scsi_mig_attention entry = {
 				.lun = cpu_to_le64(unit.lun),
-				.target = cpu_to_le32(target),
+				.target = cpu_to_le32(unit.target),
 				.asc = codes[i].asc,
 				.ascq = codes[i].ascq,
 			};
@@ -269,15 +267,14 @@ static void vhost_scsi_capture_clear(struct vhost_scsi *vs)
 {
 	static const u8 cdb[VHOST_SCSI_EXEC_CDB] = { TEST_UNIT_READY };
 	struct vhost_scsi_exec_batch *batch = vhost_scsi_exec_batch_alloc();
+	struct vhost_scsi_unit unit = {};
 	struct vhost_scsi_nexus *nexus;
-	struct vhost_scsi_unit unit;
 	u32 target;
 
 	if (batch) {
-		vhost_scsi_for_each_unit(vs, target, nexus, &unit) {
-			if (vhost_scsi_ua_list(nexus, &unit, NULL, 0))
-				vhost_scsi_exec_add(batch, nexus, target,
-						    unit.lun, cdb, NULL, 0);
+		while (vhost_scsi_unit_next(vs, &unit)) {
+			if (vhost_scsi_ua_list(&unit, NULL, 0))
+				vhost_scsi_exec_add(batch, &unit, cdb, NULL, 0);
 			vhost_scsi_unit_put(&unit);
 		}
 		vhost_scsi_exec_run(vs, batch, 0);

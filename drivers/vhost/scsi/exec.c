@@ -74,9 +74,7 @@ void vhost_scsi_exec_batch_put(struct vhost_scsi_exec_batch *batch)
 /**
  * vhost_scsi_exec_add - add a command to a batch
  * @batch: batch that is not under way
- * @nexus: the guest
- * @target: its target number
- * @lun: logical unit
+ * @unit: logical unit, found; it may be put back
  * @cdb: command, 16 bytes
  * @data: data-out, NULL for none
  * @len: bytes of it
@@ -86,8 +84,8 @@ void vhost_scsi_exec_batch_put(struct vhost_scsi_exec_batch *batch)
  */
 struct vhost_scsi_exec *
 vhost_scsi_exec_add(struct vhost_scsi_exec_batch *batch,
-		    struct vhost_scsi_nexus *nexus, u32 target, u64 lun,
-		    const u8 *cdb, const void *data, u32 len)
+		    const struct vhost_scsi_unit *unit, const u8 *cdb,
+		    const void *data, u32 len)
 {
 	struct vhost_scsi_exec *exec = kzalloc(struct_size(exec, data, len),
 					       GFP_KERNEL);
@@ -95,9 +93,9 @@ vhost_scsi_exec_add(struct vhost_scsi_exec_batch *batch,
 	if (!exec)
 		return NULL;
 	exec->batch = batch;
-	exec->nexus = nexus;
-	exec->target = target;
-	exec->lun = lun;
+	exec->nexus = unit->nexus;
+	exec->target = unit->target;
+	exec->lun = unit->lun;
 	memcpy(exec->cdb, cdb, sizeof(exec->cdb));
 	exec->len = len;
 	if (len) {

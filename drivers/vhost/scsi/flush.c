@@ -31,16 +31,13 @@ static int vhost_scsi_flush_collect(struct vhost_scsi *vs,
 				    struct vhost_scsi_exec_batch *batch)
 {
 	static const u8 cdb[VHOST_SCSI_EXEC_CDB] = { SYNCHRONIZE_CACHE };
-	struct vhost_scsi_nexus *nexus;
-	struct vhost_scsi_unit unit;
+	struct vhost_scsi_unit unit = {};
 	bool wanted;
-	u32 target;
 
-	vhost_scsi_for_each_unit(vs, target, nexus, &unit) {
+	while (vhost_scsi_unit_next(vs, &unit)) {
 		wanted = vhost_scsi_flush_wanted(unit.dev);
 		vhost_scsi_unit_put(&unit);
-		if (wanted && !vhost_scsi_exec_add(batch, nexus, target,
-						   unit.lun, cdb, NULL, 0))
+		if (wanted && !vhost_scsi_exec_add(batch, &unit, cdb, NULL, 0))
 			return -ENOMEM;
 	}
 	return 0;

@@ -29,16 +29,13 @@ static u32 vhost_scsi_backend_flags(const struct se_device *dev)
 }
 
 /* Has the guest reservations that only the backend knows of? */
-static bool vhost_scsi_reservations_hidden(const struct vhost_scsi_nexus *nexus,
-					   const struct se_device *dev)
+static bool vhost_scsi_reservations_hidden(const struct vhost_scsi_unit *unit)
 {
-	return dev->transport_flags & TRANSPORT_FLAG_PASSTHROUGH_PGR &&
-	       READ_ONCE(nexus->reserves);
+	return unit->dev->transport_flags & TRANSPORT_FLAG_PASSTHROUGH_PGR &&
+	       READ_ONCE(unit->nexus->reserves);
 }
 
-static void vhost_scsi_inventory_describe(const struct vhost_scsi_nexus *nexus,
-					  u32 target,
-					  const struct vhost_scsi_unit *unit,
+static void vhost_scsi_inventory_describe(const struct vhost_scsi_unit *unit,
 					  struct vhost_scsi_mig_lun *out)
 {
 	struct se_device *dev = unit->dev;
@@ -46,13 +43,13 @@ static void vhost_scsi_inventory_describe(const struct vhost_scsi_nexus *nexus,
 
 	if (unit->ro)
 		flags |= VHOST_SCSI_MIG_LUN_RO;
-	if (vhost_scsi_reservations_hidden(nexus, dev))
+	if (vhost_scsi_reservations_hidden(unit))
 		flags |= VHOST_SCSI_MIG_LUN_PR_HIDDEN;
 
 	memset(out, 0, sizeof(*out));
 	out->lun = cpu_to_le64(unit->lun);
 	out->blocks = cpu_to_le64(dev->transport->get_blocks(dev) + 1);
-	out->target = cpu_to_le32(target);
+	out->target = cpu_to_le32(unit->target);
 	out->block_size = cpu_to_le32(dev->dev_attrib.block_size);
 	out->backstore = cpu_to_le32(dev->dev_index);
 	out->flags = cpu_to_le32(flags);
@@ -77,13 +74,11 @@ static void vhost_scsi_inventory_describe(const struct vhost_scsi_nexus *nexus,
 void vhost_scsi_inventory_make(struct vhost_scsi *vs,
 			       struct vhost_scsi_buf *buf)
 {
+	struct vhost_scsi_unit unit = {};
 	struct vhost_scsi_mig_lun entry;
-	struct vhost_scsi_nexus *nexus;
-	struct vhost_scsi_unit unit;
-	u32 target;
 
-	vhost_scsi_for_each_unit(vs, target, nexus, &unit) {
-		vhost_scsi_inventory_describe(nexus, target, &unit, &entry);
+	while (vhost_scsi_unit_next(vs, &unit)) {
+		vhost_scsi_inventory_describe(&unit, &entry);
 		vhost_scsi_unit_put(&unit);
 		if (!vhost_scsi_buf_add(buf, &entry, sizeof(entry)))
 			return;
@@ -186,8 +181,7 @@ vhost_scsi_inventory_check(struct vhost_scsi *vs,
 		struct vhost_scsi_unit unit;
 
 		if (vhost_scsi_unit_find(vs, target, lun, &unit)) {
-			vhost_scsi_inventory_describe(vs->ep->tpg[target]->nexus,
-						      target, &unit, &here);
+			vhost_scsi_inventory_describe(&unit, &here);
 			vhost_scsi_unit_put(&unit);
 			reason = vhost_scsi_inventory_compare(load, &there[i],
 							      &here);
@@ -204,12 +198,11 @@ vhost_scsi_inventory_check(struct vhost_scsi *vs,
 /**
  * vhost_scsi_inventory_shared - is the source's unit on the same backstore?
  * @load: load with a checked inventory
- * @target: target
  * @unit: logical unit here
  *
  * Return: true if both are the same unit to the target core.
  */
-bool vhost_scsi_inventory_shared(const struct vhost_scsi_load *load, u32 target,
+bool vhost_scsi_inventory_shared(const struct vhost_scsi_load *load,
 				 const struct vhost_scsi_unit *unit)
 {
 	const struct vhost_scsi_buf *buf =
@@ -218,7 +211,7 @@ bool vhost_scsi_inventory_shared(const struct vhost_scsi_load *load, u32 target,
 	size_t i, n = buf->len / sizeof(*there);
 
 	for (i = 0; load->host && i < n; i++)
-		if (le32_to_cpu(there[i].target) == target &&
+		if (le32_to_cpu(there[i].target) == unit->target &&
 		    le64_to_cpu(there[i].lun) == unit->lun)
 			return le32_to_cpu(there[i].backstore) ==
 			       unit->dev->dev_index;
@@ -241,18 +234,16 @@ vhost_scsi_inventory_blockers(struct vhost_scsi *vs,
 			      unsigned int max)
 {
 	struct vhost_scsi_mig_reservation *res;
-	struct vhost_scsi_nexus *nexus;
-	struct vhost_scsi_unit unit;
+	struct vhost_scsi_unit unit = {};
 	unsigned int n = 0;
-	u32 target;
 
-	vhost_scsi_for_each_unit(vs, target, nexus, &unit) {
+	while (vhost_scsi_unit_next(vs, &unit)) {
 		enum vhost_scsi_mig_reason reason = VHOST_SCSI_MIG_OK;
 
-		res = vhost_scsi_reservation_read(nexus, target, &unit);
+		res = vhost_scsi_reservation_read(&unit);
 		if (res && vhost_scsi_reservation_shared_key(res))
 			reason = VHOST_SCSI_MIG_PR_KEY_SHARED;
-		else if (vhost_scsi_reservations_hidden(nexus, unit.dev))
+		else if (vhost_scsi_reservations_hidden(&unit))
 			reason = VHOST_SCSI_MIG_PR_PASSTHROUGH;
 		kvfree(res);
 		vhost_scsi_unit_put(&unit);
@@ -260,7 +251,7 @@ vhost_scsi_inventory_blockers(struct vhost_scsi *vs,
 			continue;
 		if (n < max)
 			out[n] = (struct vhost_scsi_mig_blocker){
-				reason, target, unit.lun };
+				reason, unit.target, unit.lun };
 		n++;
 	}
 	return n;

@@ -171,8 +171,8 @@ static int vhost_scsi_mig_data(struct vhost_scsi *vs, void __user *argp)
 	    !dir || dir == VHOST_SCSI_DATA_DIR ||
 	    !memchr(data.wwpn, 0, sizeof(data.wwpn)))
 		return -EINVAL;
-	if (dir == VHOST_SCSI_MIG_DATA_SAVE && (data.wwpn[0] ||
-	    data.flags & VHOST_SCSI_MIG_DATA_CACHE_DROPPED))
+	if (dir == VHOST_SCSI_MIG_DATA_SAVE &&
+	    (data.wwpn[0] || data.flags & VHOST_SCSI_MIG_DATA_CACHE_DROPPED))
 		return -EINVAL;
 
 	if (mutex_lock_killable(&vs->dev.mutex))

@@ -104,12 +104,6 @@ static inline size_t vhost_scsi_reservation_size(const struct vhost_scsi_mig_res
 	return struct_size(res, registration, le32_to_cpu(res->count));
 }
 
-#define vhost_scsi_for_each_reservation(res, buf)			\
-	for (res = (const void *)(buf)->data;				\
-	     (const u8 *)res < (buf)->data + (buf)->len;		\
-	     res = (const void *)((const u8 *)res +			\
-				  vhost_scsi_reservation_size(res)))
-
 /**
  * struct vhost_scsi_wish - what a caller of SET_STATE asks for besides a state
  * @flags: VHOST_SCSI_MIG_NO_FLUSH, VHOST_SCSI_MIG_DROP
@@ -174,7 +168,7 @@ enum vhost_scsi_mig_reason
 vhost_scsi_inventory_check(struct vhost_scsi *vs,
 			   const struct vhost_scsi_load *load,
 			   struct vhost_scsi_mig_blocker *blocker);
-bool vhost_scsi_inventory_shared(const struct vhost_scsi_load *load, u32 target,
+bool vhost_scsi_inventory_shared(const struct vhost_scsi_load *load,
 				 const struct vhost_scsi_unit *unit);
 unsigned int
 vhost_scsi_inventory_blockers(struct vhost_scsi *vs,
@@ -183,8 +177,10 @@ vhost_scsi_inventory_blockers(struct vhost_scsi *vs,
 
 /* reservation.c */
 struct vhost_scsi_mig_reservation *
-vhost_scsi_reservation_read(struct vhost_scsi_nexus *nexus, u32 target,
-			    const struct vhost_scsi_unit *unit);
+vhost_scsi_reservation_read(const struct vhost_scsi_unit *unit);
+const struct vhost_scsi_mig_reservation *
+vhost_scsi_reservation_next(const struct vhost_scsi_buf *buf,
+			    const struct vhost_scsi_mig_reservation *res);
 const struct vhost_scsi_mig_registration *
 vhost_scsi_reservation_guest(const struct vhost_scsi_mig_reservation *res);
 const struct vhost_scsi_mig_registration *
@@ -207,16 +203,12 @@ bool vhost_scsi_reservations_valid(const struct vhost_scsi_buf *buf);
 /**
  * struct vhost_scsi_place - a logical unit, and the guest's nexus to it
  * @vs: device
- * @nexus: the guest
  * @unit: logical unit, found
- * @target: target
  * @now: what reservations there are
  */
 struct vhost_scsi_place {
 	struct vhost_scsi *vs;
-	struct vhost_scsi_nexus *nexus;
 	struct vhost_scsi_unit unit;
-	u32 target;
 	struct vhost_scsi_mig_reservation *now;
 };
 

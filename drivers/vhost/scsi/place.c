@@ -30,15 +30,14 @@
  * Return: 0 whatever its status; negative if it was not waited for.
  */
 int vhost_scsi_place_exec(struct vhost_scsi_place *p, const u8 *cdb,
-				 const void *data, u32 len)
+			  const void *data, u32 len)
 {
 	struct vhost_scsi_exec_batch *batch = vhost_scsi_exec_batch_alloc();
 	int r = -ENOMEM;
 
 	if (!batch)
 		return r;
-	if (vhost_scsi_exec_add(batch, p->nexus, p->target, p->unit.lun, cdb,
-				data, len))
+	if (vhost_scsi_exec_add(batch, &p->unit, cdb, data, len))
 		r = vhost_scsi_exec_run(p->vs, batch, 0);
 	vhost_scsi_exec_batch_put(batch);
 	return r;
@@ -53,7 +52,7 @@ int vhost_scsi_place_exec(struct vhost_scsi_place *p, const u8 *cdb,
 int vhost_scsi_place_look(struct vhost_scsi_place *p)
 {
 	kvfree(p->now);
-	p->now = vhost_scsi_reservation_read(p->nexus, p->target, &p->unit);
+	p->now = vhost_scsi_reservation_read(&p->unit);
 	return p->now ? 0 : -ENOMEM;
 }
 
@@ -68,8 +67,8 @@ int vhost_scsi_place_look(struct vhost_scsi_place *p)
  *
  * Return: as vhost_scsi_place_exec().
  */
-int vhost_scsi_place_pr_out(struct vhost_scsi_place *p, u8 action,
-				   u8 type, u64 key, u64 new_key, u8 flags)
+int vhost_scsi_place_pr_out(struct vhost_scsi_place *p, u8 action, u8 type,
+			    u64 key, u64 new_key, u8 flags)
 {
 	u8 cdb[VHOST_SCSI_EXEC_CDB] = {
 		PERSISTENT_RESERVE_OUT, action, type,
@@ -218,8 +217,8 @@ int vhost_scsi_place_move(struct vhost_scsi_place *p,
  *
  * Return: 0, and vhost_scsi_place_leave() has to follow; -ENODEV, -ENOMEM.
  */
-int vhost_scsi_place_enter(struct vhost_scsi_place *p,
-				  struct vhost_scsi *vs, u32 target, u64 lun)
+int vhost_scsi_place_enter(struct vhost_scsi_place *p, struct vhost_scsi *vs,
+			   u32 target, u64 lun)
 {
 	int r;
 
@@ -227,8 +226,6 @@ int vhost_scsi_place_enter(struct vhost_scsi_place *p,
 	if (!vhost_scsi_unit_find(vs, target, lun, &p->unit))
 		return -ENODEV;
 	p->vs = vs;
-	p->target = target;
-	p->nexus = vs->ep->tpg[target]->nexus;
 	r = vhost_scsi_place_look(p);
 	if (r)
 		vhost_scsi_unit_put(&p->unit);

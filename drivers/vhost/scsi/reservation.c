@@ -61,18 +61,16 @@ static u32 vhost_scsi_reservation_fill(struct vhost_scsi_nexus *nexus,
 
 /**
  * vhost_scsi_reservation_read - read the reservations of a logical unit
- * @nexus: the guest
- * @target: its target number
  * @unit: logical unit, found
  *
  * Context: process.
  * Return: what there is, to be freed with kvfree(), or NULL without memory.
  */
 struct vhost_scsi_mig_reservation *
-vhost_scsi_reservation_read(struct vhost_scsi_nexus *nexus, u32 target,
-			    const struct vhost_scsi_unit *unit)
+vhost_scsi_reservation_read(const struct vhost_scsi_unit *unit)
 {
 	struct vhost_scsi_mig_reservation *res;
+	struct vhost_scsi_nexus *nexus = unit->nexus;
 	struct se_device *dev = unit->dev;
 	u32 n, flags, room = 2;
 
@@ -101,7 +99,7 @@ vhost_scsi_reservation_read(struct vhost_scsi_nexus *nexus, u32 target,
 	}
 
 	res->lun = cpu_to_le64(unit->lun);
-	res->target = cpu_to_le32(target);
+	res->target = cpu_to_le32(unit->target);
 	res->flags = cpu_to_le32(flags);
 	res->count = cpu_to_le32(n);
 	return res;
@@ -142,6 +140,23 @@ const struct vhost_scsi_mig_registration *
 vhost_scsi_reservation_holder(const struct vhost_scsi_mig_reservation *res)
 {
 	return vhost_scsi_reservation_first(res, VHOST_SCSI_MIG_REG_HOLDER);
+}
+
+/**
+ * vhost_scsi_reservation_next - go through the payload of RESERVATIONS
+ * @buf: payload, valid
+ * @res: the last one, or NULL to begin
+ *
+ * Return: the next one, or NULL.
+ */
+const struct vhost_scsi_mig_reservation *
+vhost_scsi_reservation_next(const struct vhost_scsi_buf *buf,
+			    const struct vhost_scsi_mig_reservation *res)
+{
+	const u8 *next = res ? (const u8 *)res + vhost_scsi_reservation_size(res) :
+			       buf->data;
+
+	return next == buf->data + buf->len ? NULL : (const void *)next;
 }
 
 /**

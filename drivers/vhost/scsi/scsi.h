@@ -501,12 +501,18 @@ struct vhost_scsi_nexus {
 
 /**
  * struct vhost_scsi_unit - a logical unit that was found, see unit.c
+ * @begun: some were found before
+ * @target: target
+ * @nexus: the guest's nexus to it
  * @lun: its number
  * @ro: the guest may only read it
  * @se_lun: LIO's part; held
  * @dev: backstore
  */
 struct vhost_scsi_unit {
+	bool begun;
+	u32 target;
+	struct vhost_scsi_nexus *nexus;
 	u64 lun;
 	bool ro;
 	struct se_lun *se_lun;
@@ -743,8 +749,8 @@ struct vhost_scsi_exec_batch *vhost_scsi_exec_batch_alloc(void);
 void vhost_scsi_exec_batch_put(struct vhost_scsi_exec_batch *batch);
 struct vhost_scsi_exec *
 vhost_scsi_exec_add(struct vhost_scsi_exec_batch *batch,
-		    struct vhost_scsi_nexus *nexus, u32 target, u64 lun,
-		    const u8 *cdb, const void *data, u32 len);
+		    const struct vhost_scsi_unit *unit, const u8 *cdb,
+		    const void *data, u32 len);
 int vhost_scsi_exec_run(struct vhost_scsi *vs,
 			struct vhost_scsi_exec_batch *batch, unsigned long end);
 void vhost_scsi_exec_each(struct vhost_scsi_exec_batch *batch,
@@ -761,14 +767,12 @@ bool vhost_scsi_ua_take(struct vhost_scsi_nexus *nexus, u64 lun, u8 opcode,
 void vhost_scsi_ua_drop(struct vhost_scsi_nexus *nexus, u64 lun, u8 asc,
 			u8 ascq);
 void vhost_scsi_ua_forget(struct vhost_scsi_nexus *nexus);
-unsigned int vhost_scsi_ua_list(struct vhost_scsi_nexus *nexus,
-				const struct vhost_scsi_unit *unit,
+unsigned int vhost_scsi_ua_list(const struct vhost_scsi_unit *unit,
 				struct vhost_scsi_sense_code *out,
 				unsigned int max);
 
 /* unit.c */
-bool vhost_scsi_unit_next(struct vhost_scsi_nexus *nexus, u64 lun,
-			  struct vhost_scsi_unit *unit);
+bool vhost_scsi_unit_next(struct vhost_scsi *vs, struct vhost_scsi_unit *unit);
 bool vhost_scsi_unit_find(struct vhost_scsi *vs, u32 target, u64 lun,
 			  struct vhost_scsi_unit *unit);
 void vhost_scsi_unit_put(const struct vhost_scsi_unit *unit);
@@ -778,18 +782,6 @@ vhost_scsi_nexus_of(const struct vhost_scsi *vs, u32 target)
 {
 	return vs->ep && vs->ep->tpg[target] ? vs->ep->tpg[target]->nexus : NULL;
 }
-
-/*
- * All logical units that a device has claimed, in the order of target and LUN.
- * Each has to be put back; "break" goes on with the next target.
- */
-#define vhost_scsi_for_each_unit(vs, target, nexus, unit)		\
-	for (target = 0; target < VHOST_SCSI_MAX_TARGETS; target++)	\
-		for (nexus = vhost_scsi_nexus_of(vs, target),		\
-		     (unit)->lun = 0;					\
-		     nexus && vhost_scsi_unit_next(nexus, (unit)->lun,	\
-						   unit);		\
-		     (unit)->lun++)
 
 /* migration.c */
 void vhost_scsi_mig_setup(void);

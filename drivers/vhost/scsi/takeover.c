@@ -97,16 +97,10 @@ vhost_scsi_reservation_same(const struct vhost_scsi_mig_reservation *res,
 int vhost_scsi_reservations_capture(struct vhost_scsi *vs,
 				    struct vhost_scsi_buf *buf)
 {
-	struct vhost_scsi_nexus *nexus;
-	struct vhost_scsi_place p;
-	u32 target;
+	struct vhost_scsi_place p = { .vs = vs };
 	int r;
 
-	memset(&p, 0, sizeof(p));
-	vhost_scsi_for_each_unit(vs, target, nexus, &p.unit) {
-		p.vs = vs;
-		p.target = target;
-		p.nexus = nexus;
+	while (vhost_scsi_unit_next(vs, &p.unit)) {
 		p.now = NULL;
 		r = vhost_scsi_place_look(&p);
 		if (!r && (p.now->count ||
@@ -155,7 +149,7 @@ vhost_scsi_apply_check(const struct vhost_scsi_place *p,
 		if (want && want == was &&
 		    !vhost_scsi_all_registrants(was->type) &&
 		    !strcmp(want->initiator,
-			    p->nexus->session->se_node_acl->initiatorname))
+			    p->unit.nexus->session->se_node_acl->initiatorname))
 			return VHOST_SCSI_MIG_PR_CONFLICT;
 		return VHOST_SCSI_MIG_OK;
 	}
@@ -278,7 +272,7 @@ static int vhost_scsi_apply_one(struct vhost_scsi_place *p,
 	undo = kzalloc_obj(*undo, GFP_KERNEL_ACCOUNT);
 	if (!undo)
 		return -ENOMEM;
-	undo->target = p->target;
+	undo->target = p->unit.target;
 	undo->lun = p->unit.lun;
 	undo->registered = want && !vhost_scsi_reservation_guest(p->now);
 	undo->reserved = spc2;
@@ -322,7 +316,8 @@ int vhost_scsi_reservations_apply(struct vhost_scsi *vs,
 	struct vhost_scsi_place p;
 	int r;
 
-	vhost_scsi_for_each_reservation(res, buf) {
+	for (res = vhost_scsi_reservation_next(buf, NULL); res;
+	     res = vhost_scsi_reservation_next(buf, res)) {
 		u32 target = le32_to_cpu(res->target);
 		u64 lun = le64_to_cpu(res->lun);
 
@@ -330,7 +325,7 @@ int vhost_scsi_reservations_apply(struct vhost_scsi *vs,
 		r = vhost_scsi_place_enter(&p, vs, target, lun);
 		if (!r) {
 			r = vhost_scsi_apply_one(&p, res,
-						 vhost_scsi_inventory_shared(load, target, &p.unit),
+						 vhost_scsi_inventory_shared(load, &p.unit),
 						 undo, &reason);
 			vhost_scsi_place_leave(&p);
 		} else if (r == -ENODEV) {
@@ -431,11 +426,11 @@ static int vhost_scsi_restore_attentions(struct vhost_scsi_place *p,
 	bool found = false;
 	int r;
 
-	if (vhost_scsi_attention_captured(captured, p->target, p->unit.lun,
+	if (vhost_scsi_attention_captured(captured, p->unit.target, p->unit.lun,
 					  PR_ASC, PR_ASCQ_PREEMPTED))
 		return 0;
 	n = min_t(unsigned int, ARRAY_SIZE(codes),
-		  vhost_scsi_ua_list(p->nexus, &p->unit, codes,
+		  vhost_scsi_ua_list(&p->unit, codes,
 				     ARRAY_SIZE(codes)));
 	for (i = 0; i < n; i++)
 		found |= codes[i].asc == PR_ASC &&
@@ -445,9 +440,9 @@ static int vhost_scsi_restore_attentions(struct vhost_scsi_place *p,
 
 	r = vhost_scsi_place_exec(p, cdb, NULL, 0);
 	for (i = 0; i < n; i++)
-		vhost_scsi_ua_keep(p->nexus, p->unit.lun, codes[i].asc,
+		vhost_scsi_ua_keep(p->unit.nexus, p->unit.lun, codes[i].asc,
 				   codes[i].ascq);
-	vhost_scsi_ua_drop(p->nexus, p->unit.lun, PR_ASC, PR_ASCQ_PREEMPTED);
+	vhost_scsi_ua_drop(p->unit.nexus, p->unit.lun, PR_ASC, PR_ASCQ_PREEMPTED);
 	return r;
 }
 
@@ -515,7 +510,8 @@ int vhost_scsi_reservations_restore(struct vhost_scsi *vs,
 	struct vhost_scsi_place p;
 	int r;
 
-	vhost_scsi_for_each_reservation(res, captured) {
+	for (res = vhost_scsi_reservation_next(captured, NULL); res;
+	     res = vhost_scsi_reservation_next(captured, res)) {
 		enum vhost_scsi_mig_reason reason = VHOST_SCSI_MIG_OK;
 		u32 target = le32_to_cpu(res->target);
 		u64 lun = le64_to_cpu(res->lun);
@@ -555,7 +551,8 @@ void vhost_scsi_reservations_leave(struct vhost_scsi *vs,
 	const struct vhost_scsi_mig_reservation *res;
 	struct vhost_scsi_place p;
 
-	vhost_scsi_for_each_reservation(res, captured) {
+	for (res = vhost_scsi_reservation_next(captured, NULL); res;
+	     res = vhost_scsi_reservation_next(captured, res)) {
 		u32 target = le32_to_cpu(res->target);
 		u64 lun = le64_to_cpu(res->lun);
 

@@ -11,17 +11,9 @@
 
 #include "scsi.h"
 
-/**
- * vhost_scsi_unit_next - find the next logical unit
- * @nexus: the guest
- * @lun: where to begin
- * @unit: out: the unit with the lowest number from @lun on
- *
- * Context: any.
- * Return: true with a unit that has to be put back; false if there is none.
- */
-bool vhost_scsi_unit_next(struct vhost_scsi_nexus *nexus, u64 lun,
-			  struct vhost_scsi_unit *unit)
+/* The unit with the lowest number from @lun on. */
+static bool vhost_scsi_unit_of(struct vhost_scsi_nexus *nexus, u64 lun,
+			       struct vhost_scsi_unit *unit)
 {
 	struct hlist_head *units = &nexus->session->se_node_acl->lun_entry_hlist;
 	struct se_dev_entry *deve, *next;
@@ -38,6 +30,7 @@ bool vhost_scsi_unit_next(struct vhost_scsi_nexus *nexus, u64 lun,
 			break;
 		/* One that is on its way out is not there. */
 		if (percpu_ref_tryget_live(&next->se_lun->lun_ref)) {
+			unit->nexus = nexus;
 			unit->lun = next->mapped_lun;
 			unit->ro = next->lun_access_ro;
 			unit->se_lun = next->se_lun;
@@ -51,8 +44,33 @@ bool vhost_scsi_unit_next(struct vhost_scsi_nexus *nexus, u64 lun,
 }
 
 /**
+ * vhost_scsi_unit_next - go through all logical units that a device has claimed
+ * @vs: device
+ * @unit: all zero for the first; else the last one, put back
+ *
+ * In the order of target and LUN.
+ *
+ * Context: any, while the claim stands.
+ * Return: true with a unit that has to be put back; false if there is no more.
+ */
+bool vhost_scsi_unit_next(struct vhost_scsi *vs, struct vhost_scsi_unit *unit)
+{
+	u64 lun = unit->begun ? unit->lun + 1 : 0;
+
+	unit->begun = true;
+	for (; unit->target < VHOST_SCSI_MAX_TARGETS; unit->target++, lun = 0) {
+		struct vhost_scsi_nexus *nexus =
+			vhost_scsi_nexus_of(vs, unit->target);
+
+		if (nexus && vhost_scsi_unit_of(nexus, lun, unit))
+			return true;
+	}
+	return false;
+}
+
+/**
  * vhost_scsi_unit_find - find one logical unit
- * @vs: device with a claim
+ * @vs: device
  * @target: target
  * @lun: logical unit number
  * @unit: out
@@ -63,9 +81,11 @@ bool vhost_scsi_unit_next(struct vhost_scsi_nexus *nexus, u64 lun,
 bool vhost_scsi_unit_find(struct vhost_scsi *vs, u32 target, u64 lun,
 			  struct vhost_scsi_unit *unit)
 {
-	if (target >= VHOST_SCSI_MAX_TARGETS || !vs->ep || !vs->ep->tpg[target])
-		return false;
-	if (!vhost_scsi_unit_next(vs->ep->tpg[target]->nexus, lun, unit))
+	struct vhost_scsi_nexus *nexus = target < VHOST_SCSI_MAX_TARGETS ?
+					 vhost_scsi_nexus_of(vs, target) : NULL;
+
+	unit->target = target;
+	if (!nexus || !vhost_scsi_unit_of(nexus, lun, unit))
 		return false;
 	if (unit->lun == lun)
 		return true;

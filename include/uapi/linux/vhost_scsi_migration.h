@@ -704,18 +704,13 @@ struct vhost_scsi_mig_end {
 };
 
 /* The layout is the same for 32-bit and 64-bit userspace, in C and in C++. */
-#if defined(__cplusplus) && __cplusplus >= 201103L
-#define __VHOST_SCSI_MIG_ASSERT(x) static_assert(x, #x)
-#elif defined(__KERNEL__) || __STDC_VERSION__ >= 201112L
-#define __VHOST_SCSI_MIG_ASSERT(x) _Static_assert(x, #x)
-#else
-#define __VHOST_SCSI_MIG_ASSERT(x) struct vhost_scsi_mig_no_assert
-#endif
-#define __VHOST_SCSI_MIG_SIZE(type, size) \
-	__VHOST_SCSI_MIG_ASSERT(sizeof(struct vhost_scsi_mig_##type) == (size))
-#define __VHOST_SCSI_MIG_AT(type, member, offset) \
-	__VHOST_SCSI_MIG_ASSERT(__builtin_offsetof(struct vhost_scsi_mig_##type, \
-						   member) == (offset))
+#define __VHOST_SCSI_MIG_SIZE(type, size)				\
+	extern char __vhost_scsi_mig_size_ ## type			\
+		[sizeof(struct vhost_scsi_mig_ ## type) == (size) ? 1 : -1]
+#define __VHOST_SCSI_MIG_AT(type, member, offset)			\
+	extern char __vhost_scsi_mig_at_ ## type ## _ ## member		\
+		[__builtin_offsetof(struct vhost_scsi_mig_ ## type,	\
+				    member) == (offset) ? 1 : -1]
 
 __VHOST_SCSI_MIG_SIZE(blocker, 16);
 __VHOST_SCSI_MIG_AT(blocker, lun, 8);
@@ -753,6 +748,5 @@ __VHOST_SCSI_MIG_SIZE(end, 4);
 
 #undef __VHOST_SCSI_MIG_AT
 #undef __VHOST_SCSI_MIG_SIZE
-#undef __VHOST_SCSI_MIG_ASSERT
 
 #endif /* _UAPI_LINUX_VHOST_SCSI_MIGRATION_H */
