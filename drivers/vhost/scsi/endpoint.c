@@ -201,3 +201,61 @@ bool vhost_scsi_endpoint_named(struct vhost_scsi *vs, const char *wwpn)
 {
 	return vs->ep && !strcmp(vs->ep->wwpn, wwpn);
 }
+
+/**
+ * vhost_scsi_tpg_get - keep a target in place that another device may serve
+ * @wwpn: target port
+ * @tag: its number
+ *
+ * Context: process; no lock of configfs or vhost_scsi_tpg_lock held.
+ * Return: a target with a nexus, to be given to vhost_scsi_tpg_put(), or NULL.
+ */
+struct vhost_scsi_tpg *vhost_scsi_tpg_get(const char *wwpn, u32 tag)
+{
+	struct vhost_scsi_tpg *tpg, *found = NULL;
+	struct config_item *wwn;
+	int r;
+
+	mutex_lock(&vhost_scsi_tpg_lock);
+	list_for_each_entry(tpg, &vhost_scsi_tpgs, entry) {
+		if (tpg->tag != tag || !vhost_scsi_tpg_matches(tpg, wwpn))
+			continue;
+		if (!config_item_get_unless_zero(vhost_scsi_item(tpg)))
+			break;
+		if (!config_item_get_unless_zero(vhost_scsi_wwn_item(tpg))) {
+			config_item_put(vhost_scsi_item(tpg));
+			break;
+		}
+		tpg->users++;
+		found = tpg;
+		break;
+	}
+	mutex_unlock(&vhost_scsi_tpg_lock);
+	if (!found)
+		return NULL;
+
+	wwn = vhost_scsi_wwn_item(found);
+	r = target_depend_item(vhost_scsi_item(found));
+	if (r) {
+		mutex_lock(&vhost_scsi_tpg_lock);
+		found->users--;
+		mutex_unlock(&vhost_scsi_tpg_lock);
+	}
+	config_item_put(vhost_scsi_item(found));
+	config_item_put(wwn);
+	return r ? NULL : found;
+}
+
+/**
+ * vhost_scsi_tpg_put - let go of a target
+ * @tpg: target
+ *
+ * Context: as vhost_scsi_tpg_get().
+ */
+void vhost_scsi_tpg_put(struct vhost_scsi_tpg *tpg)
+{
+	mutex_lock(&vhost_scsi_tpg_lock);
+	tpg->users--;
+	mutex_unlock(&vhost_scsi_tpg_lock);
+	target_undepend_item(vhost_scsi_item(tpg));
+}

@@ -180,7 +180,8 @@ vhost_scsi_inventory_check(struct vhost_scsi *vs,
 		struct vhost_scsi_mig_lun here;
 		struct vhost_scsi_unit unit;
 
-		if (vhost_scsi_unit_find(vs, target, lun, &unit)) {
+		if (vhost_scsi_unit_find(vhost_scsi_nexus_of(vs, target), target,
+					 lun, &unit)) {
 			vhost_scsi_inventory_describe(&unit, &here);
 			vhost_scsi_unit_put(&unit);
 			reason = vhost_scsi_inventory_compare(load, &there[i],

@@ -193,7 +193,6 @@ bool vhost_scsi_reservations_valid(const struct vhost_scsi_buf *buf);
 #define VHOST_SCSI_PRO_RESERVE		0x01
 #define VHOST_SCSI_PRO_PREEMPT		0x04
 #define VHOST_SCSI_PRO_REGISTER_IGNORE	0x06
-#define VHOST_SCSI_PRO_REGISTER_MOVE	0x07
 #define VHOST_SCSI_PRO_APTPL		0x01
 #define VHOST_SCSI_PRO_ALL_TG_PT	0x04
 /* RESERVE(6) and RELEASE(6), which kernels before 7.2 call otherwise */
@@ -225,8 +224,6 @@ int vhost_scsi_place_spc2(struct vhost_scsi_place *p, u8 opcode);
 u8 vhost_scsi_place_aptpl(const struct vhost_scsi_place *p);
 u8 vhost_scsi_place_all_tg_pt(const struct vhost_scsi_mig_registration *reg);
 int vhost_scsi_place_unregister(struct vhost_scsi_place *p);
-int vhost_scsi_place_move(struct vhost_scsi_place *p, const char *initiator,
-			  u16 rel_port, u64 key);
 
 /* takeover.c */
 int vhost_scsi_reservations_capture(struct vhost_scsi *vs,

@@ -9,16 +9,13 @@
  * Context of all of it: vhost_dev.mutex held, the device's claim on its targets
  * stands.  Sleeps, killably.
  */
-#include <linux/hex.h>
 #include <linux/slab.h>
 #include <linux/unaligned.h>
 #include <scsi/scsi_proto.h>
 
 #include "migration.h"
 
-#define PRO_MOVE_UNREG		0x02
 #define PRO_LEN			24
-#define PRO_MAX_TRANSPORT_ID	(4 + TRANSPORT_IQN_LEN)
 
 /**
  * vhost_scsi_place_exec - send a command
@@ -142,72 +139,6 @@ int vhost_scsi_place_unregister(struct vhost_scsi_place *p)
 				       vhost_scsi_place_all_tg_pt(own));
 }
 
-/* The name of an initiator port in the form of a TransportID, or 0. */
-static u32 vhost_scsi_transport_id(const char *name, u8 *out)
-{
-	size_t len = strlen(name);
-	int i;
-
-	if (str_has_prefix(name, "naa.")) {
-		out[0] = SCSI_PROTOCOL_SAS;
-		return len != 20 || hex2bin(out + 4, name + 4, 8) ? 0 : 24;
-	}
-	if (str_has_prefix(name, "iqn.")) {
-		u32 field = max_t(u32, ALIGN(len + 1, 4), 20);
-
-		out[0] = SCSI_PROTOCOL_ISCSI;
-		put_unaligned_be16(field, &out[2]);
-		memcpy(&out[4], name, len);
-		return 4 + field;
-	}
-	/* Fibre Channel: eight bytes with colons between. */
-	if (len != 23)
-		return 0;
-	out[0] = SCSI_PROTOCOL_FCP;
-	for (i = 0; i < 8; i++)
-		if (hex2bin(&out[8 + i], name + 3 * i, 1))
-			return 0;
-	return 24;
-}
-
-/**
- * vhost_scsi_place_move - hand the reservation over and leave, in one step
- * @p: place whose nexus holds it
- * @initiator: initiator port that gets it
- * @rel_port: relative target port that it goes through
- * @key: the guest's key
- *
- * Return: as vhost_scsi_place_exec().
- */
-int vhost_scsi_place_move(struct vhost_scsi_place *p,
-			  const char *initiator, u16 rel_port, u64 key)
-{
-	u8 cdb[VHOST_SCSI_EXEC_CDB] = {
-		PERSISTENT_RESERVE_OUT, VHOST_SCSI_PRO_REGISTER_MOVE,
-	};
-	u32 len;
-	u8 *param;
-	int r;
-
-	param = kzalloc(PRO_LEN + PRO_MAX_TRANSPORT_ID, GFP_KERNEL);
-	if (!param)
-		return -ENOMEM;
-	len = vhost_scsi_transport_id(initiator, param + PRO_LEN);
-	if (!len) {
-		kfree(param);
-		return 0;
-	}
-	put_unaligned_be32(PRO_LEN + len, &cdb[5]);
-	put_unaligned_be64(key, &param[0]);
-	put_unaligned_be64(key, &param[8]);
-	param[17] = PRO_MOVE_UNREG | vhost_scsi_place_aptpl(p);
-	put_unaligned_be16(rel_port, &param[18]);
-	put_unaligned_be32(len, &param[20]);
-	r = vhost_scsi_place_exec(p, cdb, param, PRO_LEN + len);
-	kfree(param);
-	return r ?: vhost_scsi_place_look(p);
-}
-
 /**
  * vhost_scsi_place_enter - look at a logical unit
  * @p: out
@@ -223,7 +154,8 @@ int vhost_scsi_place_enter(struct vhost_scsi_place *p, struct vhost_scsi *vs,
 	int r;
 
 	memset(p, 0, sizeof(*p));
-	if (!vhost_scsi_unit_find(vs, target, lun, &p->unit))
+	if (!vhost_scsi_unit_find(vhost_scsi_nexus_of(vs, target), target, lun,
+				  &p->unit))
 		return -ENODEV;
 	p->vs = vs;
 	r = vhost_scsi_place_look(p);

@@ -589,7 +589,8 @@ struct vhost_scsi_wwn {
  * @entry: of the list of all TPGs
  * @vs: the device that has claimed it
  * @users: devices that may still have commands on its nexus: the one that has
- *	the claim, and dead ones whose backend has not answered yet
+ *	the claim, dead ones whose backend has not answered yet, and one that
+ *	gives back what it took over from here
  * @ports: LUNs linked
  * @nexus: the guest's nexus.  Stands while @users is not 0
  * @prot_type: fabric_prot_type
@@ -633,6 +634,8 @@ int vhost_scsi_endpoint_claim(struct vhost_scsi *vs, const char *wwpn);
 void vhost_scsi_endpoint_unclaim_locked(struct vhost_scsi *vs);
 void vhost_scsi_endpoint_release(struct vhost_scsi *vs);
 bool vhost_scsi_endpoint_named(struct vhost_scsi *vs, const char *wwpn);
+struct vhost_scsi_tpg *vhost_scsi_tpg_get(const char *wwpn, u32 tag);
+void vhost_scsi_tpg_put(struct vhost_scsi_tpg *tpg);
 
 /* quiesce.c */
 bool vhost_scsi_queue_enter(struct vhost_scsi_queue *q);
@@ -773,14 +776,15 @@ unsigned int vhost_scsi_ua_list(const struct vhost_scsi_unit *unit,
 
 /* unit.c */
 bool vhost_scsi_unit_next(struct vhost_scsi *vs, struct vhost_scsi_unit *unit);
-bool vhost_scsi_unit_find(struct vhost_scsi *vs, u32 target, u64 lun,
+bool vhost_scsi_unit_find(struct vhost_scsi_nexus *nexus, u32 target, u64 lun,
 			  struct vhost_scsi_unit *unit);
 void vhost_scsi_unit_put(const struct vhost_scsi_unit *unit);
 
 static inline struct vhost_scsi_nexus *
 vhost_scsi_nexus_of(const struct vhost_scsi *vs, u32 target)
 {
-	return vs->ep && vs->ep->tpg[target] ? vs->ep->tpg[target]->nexus : NULL;
+	return target < VHOST_SCSI_MAX_TARGETS && vs->ep && vs->ep->tpg[target] ?
+	       vs->ep->tpg[target]->nexus : NULL;
 }
 
 /* migration.c */

@@ -13,9 +13,11 @@
  * On one host, over one backstore, both are registrants of the same logical
  * unit.  A reservation that the source's nexus holds is taken from it with
  * PREEMPT, in one step: at no moment is the unit unreserved.  If the load is
- * dropped, it goes back with REGISTER AND MOVE, in one step as well.  If the
- * source goes on before that, it takes it back with PREEMPT.  All of this names
- * the reservation by its key, so nobody else may have registered that.
+ * dropped, it goes back in the same way, by commands through the source's nexus.
+ * If the source goes on before that, it does so itself.  All of this names the
+ * reservation by its key, so nobody else may have registered that.  (REGISTER
+ * AND MOVE does not: but LIO finds its destination by relative target port, of
+ * which our targets have none, and drops one reference too many of it.)
  *
  * On another host, the target core there knows nothing of this one's
  * registrants.  The guest's registration and reservation are made anew, if all
@@ -45,8 +47,8 @@
  * @registered: the guest's nexus was not registered before
  * @reserved: it reserved, with SPC-2
  * @shared: the source's nexus is on the same unit
- * @rel_port: relative port of the source's nexus
- * @initiator: its name
+ * @wwpn: the source's target port
+ * @initiator: name of the source's nexus
  */
 struct vhost_scsi_undo {
 	struct list_head entry;
@@ -55,7 +57,7 @@ struct vhost_scsi_undo {
 	bool registered;
 	bool reserved;
 	bool shared;
-	u16 rel_port;
+	char wwpn[TRANSPORT_IQN_LEN];
 	char initiator[TRANSPORT_IQN_LEN];
 };
 
@@ -64,11 +66,10 @@ static bool vhost_scsi_all_registrants(u8 type)
 	return type == 7 || type == 8;
 }
 
-/* A registration of the same initiator port, by the same way if @rel_port. */
+/* A registration of the same initiator port. */
 static const struct vhost_scsi_mig_registration *
 vhost_scsi_reservation_same(const struct vhost_scsi_mig_reservation *res,
-			    const struct vhost_scsi_mig_registration *reg,
-			    bool rel_port)
+			    const struct vhost_scsi_mig_registration *reg)
 {
 	u32 i;
 
@@ -76,8 +77,7 @@ vhost_scsi_reservation_same(const struct vhost_scsi_mig_reservation *res,
 		const struct vhost_scsi_mig_registration *other =
 			&res->registration[i];
 
-		if (!strcmp(other->initiator, reg->initiator) &&
-		    (!rel_port || other->rel_port == reg->rel_port))
+		if (!strcmp(other->initiator, reg->initiator))
 			return other;
 	}
 	return NULL;
@@ -145,7 +145,7 @@ vhost_scsi_apply_check(const struct vhost_scsi_place *p,
 	    le32_to_cpu(p->now->flags) & VHOST_SCSI_MIG_RES_SPC2_OTHER)
 		return VHOST_SCSI_MIG_SPC2_CONFLICT;
 	if (shared) {
-		/* Back again it could not go by name. */
+		/* The two could not be told apart. */
 		if (want && want == was &&
 		    !vhost_scsi_all_registrants(was->type) &&
 		    !strcmp(want->initiator,
@@ -163,7 +163,7 @@ vhost_scsi_apply_check(const struct vhost_scsi_place *p,
 
 		if (reg == want)
 			continue;
-		other = vhost_scsi_reservation_same(p->now, reg, false);
+		other = vhost_scsi_reservation_same(p->now, reg);
 		if (!other || other == own || other->key != reg->key)
 			return VHOST_SCSI_MIG_PR_REGISTRANTS;
 		if (reg == was && (other != is || is->type != was->type) &&
@@ -256,7 +256,8 @@ vhost_scsi_apply_result(const struct vhost_scsi_place *p,
 
 static int vhost_scsi_apply_one(struct vhost_scsi_place *p,
 				const struct vhost_scsi_mig_reservation *res,
-				bool shared, struct list_head *list,
+				const char *wwpn, bool shared,
+				struct list_head *list,
 				enum vhost_scsi_mig_reason *reason)
 {
 	const struct vhost_scsi_mig_registration *want =
@@ -278,7 +279,7 @@ static int vhost_scsi_apply_one(struct vhost_scsi_place *p,
 	undo->reserved = spc2;
 	if (want) {
 		undo->shared = shared;
-		undo->rel_port = le16_to_cpu(want->rel_port);
+		strscpy(undo->wwpn, wwpn, sizeof(undo->wwpn));
 		strscpy(undo->initiator, want->initiator,
 			sizeof(undo->initiator));
 	}
@@ -311,6 +312,8 @@ int vhost_scsi_reservations_apply(struct vhost_scsi *vs,
 {
 	const struct vhost_scsi_buf *buf =
 		&load->section[VHOST_SCSI_MIG_RESERVATIONS];
+	const struct vhost_scsi_mig_header *header =
+		(const void *)load->section[VHOST_SCSI_MIG_HEADER].data;
 	const struct vhost_scsi_mig_reservation *res;
 	enum vhost_scsi_mig_reason reason;
 	struct vhost_scsi_place p;
@@ -324,7 +327,7 @@ int vhost_scsi_reservations_apply(struct vhost_scsi *vs,
 		reason = VHOST_SCSI_MIG_LUN_MISSING;
 		r = vhost_scsi_place_enter(&p, vs, target, lun);
 		if (!r) {
-			r = vhost_scsi_apply_one(&p, res,
+			r = vhost_scsi_apply_one(&p, res, header->wwpn,
 						 vhost_scsi_inventory_shared(load, &p.unit),
 						 undo, &reason);
 			vhost_scsi_place_leave(&p);
@@ -340,6 +343,41 @@ int vhost_scsi_reservations_apply(struct vhost_scsi *vs,
 			return r;
 	}
 	return 0;
+}
+
+/*
+ * Have the source's nexus take the reservation back, in one step.  If it is
+ * gone, there is nobody to give it to.
+ */
+static int vhost_scsi_give_back(struct vhost_scsi_place *p,
+				const struct vhost_scsi_undo *undo, u8 type,
+				u64 key)
+{
+	struct vhost_scsi_tpg *tpg = vhost_scsi_tpg_get(undo->wwpn,
+							undo->target);
+	struct vhost_scsi_place source = { .vs = p->vs };
+	int r = 0;
+
+	if (!tpg)
+		return 0;
+	if (vhost_scsi_unit_find(tpg->nexus, undo->target, undo->lun,
+				 &source.unit)) {
+		if (source.unit.dev == p->unit.dev &&
+		    !strcmp(tpg->nexus->session->se_node_acl->initiatorname,
+			    undo->initiator)) {
+			r = vhost_scsi_place_look(&source);
+			if (!r)
+				r = vhost_scsi_place_pr_out(&source, VHOST_SCSI_PRO_REGISTER_IGNORE,
+							    0, 0, key,
+							    vhost_scsi_place_aptpl(&source));
+			if (!r)
+				r = vhost_scsi_place_pr_out(&source, VHOST_SCSI_PRO_PREEMPT,
+							    type, key, key, 0);
+		}
+		vhost_scsi_place_leave(&source);
+	}
+	vhost_scsi_tpg_put(tpg);
+	return r ?: vhost_scsi_place_look(p);
 }
 
 static void vhost_scsi_undo_one(struct vhost_scsi_place *p,
@@ -358,8 +396,7 @@ static void vhost_scsi_undo_one(struct vhost_scsi_place *p,
 		return;
 	if (undo->shared && is == own &&
 	    !vhost_scsi_all_registrants(is->type) &&
-	    vhost_scsi_place_move(p, undo->initiator, undo->rel_port,
-				  le64_to_cpu(own->key)))
+	    vhost_scsi_give_back(p, undo, is->type, le64_to_cpu(own->key)))
 		return;
 	vhost_scsi_place_unregister(p);
 }
@@ -475,7 +512,7 @@ static int vhost_scsi_restore_one(struct vhost_scsi_place *p,
 
 		peer |= reg->key == want->key &&
 			!(le32_to_cpu(reg->flags) & VHOST_SCSI_MIG_REG_GUEST) &&
-			!vhost_scsi_reservation_same(res, reg, true);
+			!vhost_scsi_reservation_same(res, reg);
 	}
 	if (peer) {
 		r = vhost_scsi_place_take(p, res, true);

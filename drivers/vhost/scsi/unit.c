@@ -70,20 +70,17 @@ bool vhost_scsi_unit_next(struct vhost_scsi *vs, struct vhost_scsi_unit *unit)
 
 /**
  * vhost_scsi_unit_find - find one logical unit
- * @vs: device
- * @target: target
+ * @nexus: the guest, or NULL for one that has no such target
+ * @target: its target number
  * @lun: logical unit number
  * @unit: out
  *
- * Context: any, while the claim stands.
+ * Context: any, while something keeps the nexus.
  * Return: true with a unit that has to be put back; false if it is not there.
  */
-bool vhost_scsi_unit_find(struct vhost_scsi *vs, u32 target, u64 lun,
+bool vhost_scsi_unit_find(struct vhost_scsi_nexus *nexus, u32 target, u64 lun,
 			  struct vhost_scsi_unit *unit)
 {
-	struct vhost_scsi_nexus *nexus = target < VHOST_SCSI_MAX_TARGETS ?
-					 vhost_scsi_nexus_of(vs, target) : NULL;
-
 	unit->target = target;
 	if (!nexus || !vhost_scsi_unit_of(nexus, lun, unit))
 		return false;
