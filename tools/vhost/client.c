@@ -292,6 +292,7 @@ static int follow(const struct client_options *o, struct channel *c,
 	const char *step = message_text(message, "step");
 	uint64_t total = message_number(message, "total");
 	uint64_t remaining = message_number(message, "remaining");
+	bool go;
 
 	if (o->json)
 		print_json(message);
@@ -308,7 +309,8 @@ static int follow(const struct client_options *o, struct channel *c,
 	fflush(stdout);
 	if (!*step)
 		return 0;
-	return answer(c, !interrupted && (!o->interactive || confirmed()), f);
+	go = !o->interactive || confirmed();
+	return answer(c, go && !interrupted, f);
 }
 
 static int follow_all(const struct client_options *o, struct channel *c,

@@ -244,6 +244,7 @@ int main(int argc, char **argv)
 	status = execute(argc - 1, argv + 1, &f);
 	if (status >= 0)
 		return status;
+	fflush(stdout);
 	fprintf(stderr, "vhost-scsi-ctl: %s\n", f.text);
 	return f.status;
 }

@@ -263,6 +263,23 @@ static void tell_progress(struct migration *m, json_object *info)
 	channel_send(m->client, message, NULL, 0, &ignored);
 }
 
+/*
+ * QEMU does not answer while it stops a device, and that takes as long as the
+ * slowest request in flight. Whoever watches can tell, and cancel.
+ */
+static void tell_silence(struct migration *m)
+{
+	struct vhost_scsi_mig_status status;
+	char text[sizeof(m->f->text) + 64];
+	struct failure ignored;
+
+	if (device_status(&m->source->dev, &status, &ignored))
+		return;
+	snprintf(text, sizeof(text), "%s; %" PRIu32 " requests are in flight",
+		 m->f->text, status.inflight);
+	note(m, text);
+}
+
 /* Until QEMU has stopped the guest and waits to be told to go on. */
 static int wait_switchover(struct migration *m)
 {
@@ -275,8 +292,12 @@ static int wait_switchover(struct migration *m)
 		if (channel_ready(m->client) && go_on(m))
 			return -1;
 		if (qmp_command(m->source->qmp, "query-migrate", NULL, &info,
-				m->f))
-			return -1;
+				m->f)) {
+			if (qmp_gone(m->source->qmp))
+				return -1;
+			tell_silence(m);
+			continue;
+		}
 		snprintf(status, sizeof(status), "%s",
 			 message_text(info, "status"));
 		if (!strcmp(status, "failed") || !strcmp(status, "cancelled") ||

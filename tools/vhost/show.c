@@ -22,6 +22,7 @@ static const struct flag lun_flags[] = {
 	{ VHOST_SCSI_MIG_LUN_RO, "read-only" },
 	{ VHOST_SCSI_MIG_LUN_PAGE_CACHE, "page-cache" },
 	{ VHOST_SCSI_MIG_LUN_MEMORY, "memory" },
+	{ VHOST_SCSI_MIG_LUN_PR_HIDDEN, "reservations-hidden" },
 };
 
 static const struct flag registration_flags[] = {
