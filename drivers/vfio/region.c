@@ -227,16 +227,40 @@ ssize_t vfio_migration_region_write(struct vfio_migration *mig,
 }
 EXPORT_SYMBOL_GPL(vfio_migration_region_write);
 
+/*
+ * The section is there as long as the device is open, and a mapping keeps it
+ * open: this cannot fail, and takes no lock, so that the user's buffer in any
+ * other call can be such a mapping.
+ */
+static vm_fault_t region_fault(struct vm_fault *vmf)
+{
+	struct vfio_migration *mig = vmf->vma->vm_private_data;
+	unsigned long pgoff = vmf->pgoff - READ_ONCE(mig->region_pgoff);
+
+	vmf->page = vmalloc_to_page(mig->section + ((pgoff - 1) << PAGE_SHIFT));
+	get_page(vmf->page);
+	return 0;
+}
+
+static const struct vm_operations_struct region_vm_ops = {
+	.fault = region_fault,
+};
+
 int vfio_migration_region_mmap(struct vfio_migration *mig,
 			       struct vm_area_struct *vma, unsigned long pgoff)
 {
 	const unsigned long pages = mig->data_size >> PAGE_SHIFT;
 
-	/* Page 0 has the registers; what follows is checked by the callee, too. */
+	/* The boundary for mappings.  Page 0 has the registers. */
 	if (!(vma->vm_flags & VM_SHARED) || !pgoff || pgoff > pages ||
 	    vma_pages(vma) > pages - (pgoff - 1))
 		return -EINVAL;
-	return remap_vmalloc_range(vma, mig->section, pgoff - 1);
+	/* Where the driver has its regions is the same every time. */
+	WRITE_ONCE(mig->region_pgoff, vma->vm_pgoff - pgoff);
+	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
+	vma->vm_private_data = mig;
+	vma->vm_ops = &region_vm_ops;
+	return 0;
 }
 EXPORT_SYMBOL_GPL(vfio_migration_region_mmap);
 

@@ -170,6 +170,8 @@ struct vfio_migration_count {
  * @count: the pending counter, with a lock of its own.
  * @data_size: bytes in the region's data section while the device is open.
  * @next_data_size: bytes in it from the next open on.
+ * @region_pgoff: page offset of the region in the device's descriptor; set by
+ *	every mapping, to the same value.
  *
  * The rest is protected by the migration lock.
  * @state: in terms of version 2.
@@ -191,6 +193,7 @@ struct vfio_migration {
 	struct vfio_migration_count count;
 	size_t data_size;
 	size_t next_data_size;
+	unsigned long region_pgoff;
 
 	enum vfio_device_mig_state state;
 	enum vfio_migration_abi abi;
@@ -303,9 +306,10 @@ ssize_t vfio_migration_region_write(struct vfio_migration *mig,
  * vfio_migration_region_mmap() - mmap(2) of the migration region
  * @mig: the migration of an open device.
  * @vma: the mapping.
- * @pgoff: page offset in the region, as the user gave it.
+ * @pgoff: page offset in the region, as the user gave it: @vma->vm_pgoff
+ *	without what says which region it is.
  *
- * All pages are there at once: an access never faults.
+ * An access to the mapping never fails, and waits for nothing.
  *
  * Return: 0, or -EINVAL for anything but a part of the data section.
  */

@@ -120,7 +120,8 @@ static int dma(struct mcopy *m, u64 iova, void *buf, size_t len, bool write)
 {
 	int ret = vfio_dma_rw(&m->vdev, iova, buf, len, write);
 
-	if (write)
+	/* What ended in a fault may have begun. */
+	if (write && (!ret || ret == -EFAULT))
 		vfio_migration_dma_written(&m->mig, iova, len);
 	return ret;
 }

@@ -72,8 +72,8 @@
  *
  * The engine runs while CTRL.ENABLE is 1, PCI_COMMAND_MASTER is set,
  * STATUS.HALTED is 0 and RING_HEAD differs from RING_TAIL.  RING_TAIL -
- * RING_HEAD greater than RING_SIZE halts it.  HALTED is left by CTRL.ENABLE
- * going to 0.
+ * RING_HEAD greater than RING_SIZE halts it, and drops the descriptor in work.
+ * HALTED is left by CTRL.ENABLE going to 0.
  *
  * Descriptors
  * ===========

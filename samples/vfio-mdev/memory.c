@@ -464,9 +464,12 @@ void mcopy_memory_close(struct mcopy *m)
 	struct mcopy_memory *mem = &m->memory;
 	unsigned long index;
 
-	for (index = 0; index < mem->nr_pages; index++)
+	for (index = 0; index < mem->nr_pages; index++) {
 		if (mem->pages[index])
 			put_page(mem->pages[index]);
+		if (!(index % 1024))
+			cond_resched();
+	}
 	kvfree(mem->pages);
 	bitmap_free(mem->unsent);
 	mem->pages = NULL;

@@ -75,6 +75,7 @@ static u32 read_locked(struct mcopy *m, unsigned int offset)
 static void halt_locked(struct mcopy *m)
 {
 	m->regs.halted = true;
+	mcopy_engine_drop_locked(m);
 	mcopy_irq_raise_locked(m, MCOPY_INT_HALTED);
 }
 

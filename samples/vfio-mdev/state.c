@@ -130,7 +130,7 @@ static bool is_possible(const struct mcopy *m, const struct mcopy_state *state)
 	const bool runs = ctrl && !halted;
 	unsigned int i;
 
-	if ((ctrl & ~MCOPY_CTRL_ENABLE) || halted > 1 || fetched > 1 ||
+	if ((ctrl & ~MCOPY_CTRL_ENABLE) || halted > ctrl || fetched > 1 ||
 	    (le32_to_cpu(state->int_status) & ~MCOPY_INT_ALL) ||
 	    (le32_to_cpu(state->int_enable) & ~MCOPY_INT_ALL))
 		return false;
@@ -143,8 +143,7 @@ static bool is_possible(const struct mcopy *m, const struct mcopy_state *state)
 		if (state->done || status)
 			return false;
 	} else {
-		if (!runs || state->head == state->tail ||
-		    status > MCOPY_DESC_FAULT ||
+		if (!runs || status > MCOPY_DESC_FAULT ||
 		    le32_to_cpu(state->done) > le32_to_cpu(state->desc.length))
 			return false;
 		/* A step copies from it only if it has no status yet. */
