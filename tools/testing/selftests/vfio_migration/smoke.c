@@ -219,7 +219,7 @@ static int set_msi(int fd, int eventfd)
 }
 
 /* Keeps the engine busy: copies that go on while the device moves. */
-static void start_engine(FIXTURE_DATA(pair) *self, int fd, int copies)
+static void start_engine(struct _test_data_pair *self, int fd, int copies)
 {
 	int i;
 
@@ -238,7 +238,7 @@ static void start_engine(FIXTURE_DATA(pair) *self, int fd, int copies)
 }
 
 static void check_engine(struct __test_metadata *_metadata,
-			 FIXTURE_DATA(pair) *self, int i, int copies)
+			 struct _test_data_pair *self, int i, int copies)
 {
 	struct pollfd irq = { .events = POLLIN };
 	struct device *dev = &self->dev[i];
