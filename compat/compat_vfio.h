@@ -34,17 +34,17 @@ compat_vfio_region_info(struct vfio_device *vdev, unsigned long arg,
 	struct vfio_region_info __user *user = (void __user *)arg;
 	struct vfio_region_info info = {};
 	struct vfio_info_cap caps = {};
-	long ret = -EFAULT;
+	long ret;
 
 	if (copy_from_user(&info, user, minsz))
 		return -EFAULT;
 	if (info.argsz < minsz)
 		return -EINVAL;
 	info.cap_offset = 0;
-	if (fn(vdev, &info, &caps)) {
-		kfree(caps.buf);
-		return -EINVAL;
-	}
+	ret = fn(vdev, &info, &caps);
+	if (ret)
+		goto free;
+	ret = -EFAULT;
 	if (caps.size) {
 		size_t want = sizeof(info) + caps.size;
 
@@ -58,7 +58,8 @@ compat_vfio_region_info(struct vfio_device *vdev, unsigned long arg,
 			info.argsz = want;
 		}
 	}
-	ret = copy_to_user(user, &info, minsz) ? -EFAULT : 0;
+	if (!copy_to_user(user, &info, minsz))
+		ret = 0;
 free:
 	kfree(caps.buf);
 	return ret;

@@ -158,8 +158,9 @@
  * ============================
  *
  * pending_bytes, data_offset and data_size read as 0, 0 and 0, also in a
- * session of version 2; a write of data_size is -EINVAL.  The data section
- * remains mapped and accessible; when a session or load ends it is zeroed.
+ * session of version 2; a write of data_size is -EINVAL, and -EBUSY in one of
+ * version 2.  The data section remains mapped and accessible; when a session or
+ * load ends it is zeroed.
  */
 #ifndef _UAPI_LINUX_VFIO_MIGRATION_REGION_H
 #define _UAPI_LINUX_VFIO_MIGRATION_REGION_H
