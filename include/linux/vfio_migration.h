@@ -51,8 +51,8 @@ struct vfio_migration_stream;
  * @kind: the driver's; tells its load operation what it is.
  * @arg: the driver's, for example an offset in the device's memory.
  * @length: bytes of data, at most VFIO_MIGRATION_PIECE_MAX; may be 0.
- * @covers: bytes of state that are sent by it, in the unit of @size and
- *	@final_size: pages at their full size.  Saving only; greater than 0.
+ * @covers: bytes of state that are sent by it, in the unit of the operations
+ *	size and final_size: pages in full.  Saving only; greater than 0.
  */
 struct vfio_migration_piece {
 	u16 kind;

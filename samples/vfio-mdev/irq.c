@@ -141,6 +141,8 @@ static int set_unmask(struct mcopy *m, int fd)
  * @fd: data type EVENTFD: the value.
  *
  * Context: holds irq_mutex.
+ * Return: 0, -EINVAL for what this interrupt does not have, -ENOTTY for masking
+ * by eventfd, or why the eventfd could not be taken.
  */
 static int set_one(struct mcopy *m, enum mcopy_irq_index index, u32 flags,
 		   u32 count, bool yes, int fd)
