@@ -6,6 +6,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -78,6 +80,28 @@ int boot_serial(const char *path)
 	dup2(fd, STDOUT_FILENO);
 	dup2(fd, STDERR_FILENO);
 	return fd;
+}
+
+/* A whole line from the serial line, or nothing yet. */
+bool boot_line(char *line, size_t size)
+{
+	static char buffer[128];
+	static size_t used;
+	struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
+	char c;
+
+	while (poll(&in, 1, 0) == 1 && read(STDIN_FILENO, &c, 1) == 1) {
+		if (c == '\n' || c == '\r') {
+			buffer[used] = 0;
+			snprintf(line, size, "%s", buffer);
+			used = 0;
+			if (*line)
+				return true;
+		} else if (used < sizeof(buffer) - 1) {
+			buffer[used++] = c;
+		}
+	}
+	return false;
 }
 
 /* The first SCSI disk that shows up. */

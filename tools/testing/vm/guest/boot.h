@@ -3,11 +3,13 @@
 #ifndef GUEST_BOOT_H
 #define GUEST_BOOT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 void boot_mounts(void);
 void boot_modules(const char *list);
 int boot_serial(const char *path);
+bool boot_line(char *line, size_t size);
 int boot_disk(char *path, size_t size, unsigned int seconds);
 _Noreturn void boot_power_off(void);
 

@@ -24,7 +24,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -382,28 +381,6 @@ static void fill_disk(void)
 	munmap(chunk, (size_t)FILL_BLOCKS * BLOCK_BYTES);
 }
 
-/* A whole line from the serial line, or nothing yet. */
-static bool command_read(char *line, size_t size)
-{
-	static char buffer[128];
-	static size_t used;
-	struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
-	char c;
-
-	while (poll(&in, 1, 0) == 1 && read(STDIN_FILENO, &c, 1) == 1) {
-		if (c == '\n' || c == '\r') {
-			buffer[used] = 0;
-			snprintf(line, size, "%s", buffer);
-			used = 0;
-			if (*line)
-				return true;
-		} else if (used < sizeof(buffer) - 1) {
-			buffer[used++] = c;
-		}
-	}
-	return false;
-}
-
 static void work(void)
 {
 	uint64_t next_report = now() + NSEC;
@@ -424,7 +401,7 @@ static void work(void)
 		note_gap(now());
 		report("DISK");
 		next_report = now() + NSEC;
-		if (!command_read(line, sizeof(line)))
+		if (!boot_line(line, sizeof(line)))
 			continue;
 		if (!strcmp(line, "end"))
 			return;
