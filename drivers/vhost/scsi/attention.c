@@ -12,9 +12,6 @@
 
 #include "scsi.h"
 
-/* A guest that never asks collects no more than this. */
-#define VHOST_SCSI_MAX_ATTENTIONS 1024
-
 struct vhost_scsi_ua {
 	struct list_head entry;
 	u64 lun;

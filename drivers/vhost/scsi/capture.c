@@ -74,7 +74,12 @@ static int vhost_scsi_capture_header(struct vhost_scsi *vs,
 	struct vhost_scsi_buf buf = {};
 	int r;
 
-	header.features = cpu_to_le64(vhost_scsi_guest_features(vs));
+	/* Where a load has not been started yet, it is still true. */
+	if (vs->mig.loaded)
+		header.features = ((const struct vhost_scsi_mig_header *)
+				   vs->mig.loaded->section[VHOST_SCSI_MIG_HEADER].data)->features;
+	else
+		header.features = cpu_to_le64(vhost_scsi_guest_features(vs));
 	memcpy(header.host, vhost_scsi_host_name, sizeof(header.host));
 	if (vs->ep)
 		strscpy(header.wwpn, vs->ep->wwpn, sizeof(header.wwpn));
@@ -153,6 +158,7 @@ static void vhost_scsi_capture_attentions(struct vhost_scsi *vs,
 {
 	struct vhost_scsi_sense_code codes[32];
 	struct vhost_scsi_unit unit = {};
+	unsigned int room = VHOST_SCSI_MAX_ATTENTIONS;
 
 	while (vhost_scsi_unit_next(vs, &unit)) {
 		unsigned int i, n;
@@ -161,7 +167,7 @@ static void vhost_scsi_capture_attentions(struct vhost_scsi *vs,
 		n = vhost_scsi_ua_list(&unit, codes, ARRAY_SIZE(codes));
 		n = min_t(unsigned int, n, ARRAY_SIZE(codes));
 		vhost_scsi_unit_put(&unit);
-		for (i = 0; i < n; i++) {
+		for (i = 0; i < n && room; i++, room--) {
 			struct vhost_scsi_mig_attention entry = {
 				.lun = cpu_to_le64(unit.lun),
 				.target = cpu_to_le32(unit.target),
@@ -259,11 +265,17 @@ int vhost_scsi_capture_check_rings(struct vhost_scsi *vs,
 	return 0;
 }
 
-/*
- * What the nexus is owed for what has happened to it before the guest came: its
- * LUNs were linked, another guest had it.  A command makes LIO forget.
+/**
+ * vhost_scsi_capture_clear - owe the guest nothing
+ * @vs: device with a claim, stopped
+ *
+ * What the nexus is owed for what has happened to it before a guest came, or
+ * after it left: LUNs were linked, another guest had it.  A command makes LIO
+ * forget.
+ *
+ * Context: vhost_dev.mutex held.  Sleeps, killably.
  */
-static void vhost_scsi_capture_clear(struct vhost_scsi *vs)
+void vhost_scsi_capture_clear(struct vhost_scsi *vs)
 {
 	static const u8 cdb[VHOST_SCSI_EXEC_CDB] = { TEST_UNIT_READY };
 	struct vhost_scsi_exec_batch *batch = vhost_scsi_exec_batch_alloc();
@@ -277,7 +289,7 @@ static void vhost_scsi_capture_clear(struct vhost_scsi *vs)
 				vhost_scsi_exec_add(batch, &unit, cdb, NULL, 0);
 			vhost_scsi_unit_put(&unit);
 		}
-		vhost_scsi_exec_run(vs, batch, 0);
+		vhost_scsi_exec_run(vs, batch, vs->mig.end);
 		vhost_scsi_exec_batch_put(batch);
 	}
 	for (target = 0; target < VHOST_SCSI_MAX_TARGETS; target++) {
@@ -304,14 +316,16 @@ void vhost_scsi_capture_hand_in(struct vhost_scsi *vs,
 	const struct vhost_scsi_mig_attention *at = (const void *)buf->data;
 	u32 i;
 
-	vhost_scsi_capture_clear(vs);
 	for (i = 0; i < buf->len / sizeof(*at); i++) {
-		struct vhost_scsi_nexus *nexus =
-			vhost_scsi_nexus_of(vs, le32_to_cpu(at[i].target));
+		u32 target = le32_to_cpu(at[i].target);
+		struct vhost_scsi_nexus *nexus = vhost_scsi_nexus_of(vs, target);
+		struct vhost_scsi_unit unit;
 
-		if (nexus)
-			vhost_scsi_ua_keep(nexus, le64_to_cpu(at[i].lun),
-					   at[i].asc, at[i].ascq);
+		if (!vhost_scsi_unit_find(nexus, target,
+					  le64_to_cpu(at[i].lun), &unit))
+			continue;
+		vhost_scsi_unit_put(&unit);
+		vhost_scsi_ua_keep(nexus, unit.lun, at[i].asc, at[i].ascq);
 	}
 	vhost_scsi_event_hand_in(vs, (const void *)
 				 load->section[VHOST_SCSI_MIG_EVENTS].data);

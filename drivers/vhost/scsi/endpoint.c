@@ -10,6 +10,7 @@
  * nexus in place for commands that the backend still works on; it goes away
  * when they are back.
  */
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "scsi.h"
@@ -49,7 +50,7 @@ static int vhost_scsi_endpoint_mark(struct vhost_scsi *vs,
 			continue;
 		if (tpg->vs)
 			vhost_scsi_owner_check_locked(tpg->vs);
-		if (tpg->vs) {
+		if (tpg->vs || tpg->borrowed) {
 			r = -EBUSY;
 			break;
 		}
@@ -202,60 +203,116 @@ bool vhost_scsi_endpoint_named(struct vhost_scsi *vs, const char *wwpn)
 	return vs->ep && !strcmp(vs->ep->wwpn, wwpn);
 }
 
-/**
- * vhost_scsi_tpg_get - keep a target in place that another device may serve
- * @wwpn: target port
- * @tag: its number
- *
- * Context: process; no lock of configfs or vhost_scsi_tpg_lock held.
- * Return: a target with a nexus, to be given to vhost_scsi_tpg_put(), or NULL.
+/*
+ * Is a target there to be borrowed?  Not while its device does the same itself,
+ * and not if that runs, or has nothing to get back.
  */
-struct vhost_scsi_tpg *vhost_scsi_tpg_get(const char *wwpn, u32 tag)
+static int vhost_scsi_tpg_borrow_locked(const char *wwpn, u32 tag,
+					struct vhost_scsi_tpg **out)
 {
-	struct vhost_scsi_tpg *tpg, *found = NULL;
-	struct config_item *wwn;
-	int r;
+	struct vhost_scsi_tpg *tpg;
 
-	mutex_lock(&vhost_scsi_tpg_lock);
+	*out = NULL;
 	list_for_each_entry(tpg, &vhost_scsi_tpgs, entry) {
 		if (tpg->tag != tag || !vhost_scsi_tpg_matches(tpg, wwpn))
 			continue;
+		if (tpg->borrowed || (tpg->vs && tpg->vs->mig.held))
+			return -EAGAIN;
+		if (tpg->vs && (tpg->vs->running || !tpg->vs->mig.captured))
+			return 0;
 		if (!config_item_get_unless_zero(vhost_scsi_item(tpg)))
-			break;
+			return 0;
 		if (!config_item_get_unless_zero(vhost_scsi_wwn_item(tpg))) {
 			config_item_put(vhost_scsi_item(tpg));
-			break;
+			return 0;
 		}
+		tpg->borrowed = true;
 		tpg->users++;
-		found = tpg;
-		break;
+		*out = tpg;
+		return 0;
 	}
-	mutex_unlock(&vhost_scsi_tpg_lock);
-	if (!found)
-		return NULL;
-
-	wwn = vhost_scsi_wwn_item(found);
-	r = target_depend_item(vhost_scsi_item(found));
-	if (r) {
-		mutex_lock(&vhost_scsi_tpg_lock);
-		found->users--;
-		mutex_unlock(&vhost_scsi_tpg_lock);
-	}
-	config_item_put(vhost_scsi_item(found));
-	config_item_put(wwn);
-	return r ? NULL : found;
+	return 0;
 }
 
 /**
- * vhost_scsi_tpg_put - let go of a target
- * @tpg: target
+ * vhost_scsi_tpg_borrow - use the nexus of a target that is not served
+ * @wwpn: target port
+ * @tag: its number
+ * @end: jiffies when to give up waiting, 0 for never
+ * @out: a target with a nexus, to be given to vhost_scsi_tpg_return(), or NULL
+ *	if there is none whose reservations could be put back
  *
- * Context: as vhost_scsi_tpg_get().
+ * Meanwhile no device can claim the target, and the one that has waits in
+ * vhost_scsi_mig_hold().
+ *
+ * Context: process; neither locks of configfs nor vhost_scsi_tpg_lock held.
+ * Return: 0, -EINTR, -ETIMEDOUT.
  */
-void vhost_scsi_tpg_put(struct vhost_scsi_tpg *tpg)
+int vhost_scsi_tpg_borrow(const char *wwpn, u32 tag, unsigned long end,
+			  struct vhost_scsi_tpg **out)
+{
+	struct config_item *wwn;
+	int r;
+
+	for (;;) {
+		mutex_lock(&vhost_scsi_tpg_lock);
+		r = vhost_scsi_tpg_borrow_locked(wwpn, tag, out);
+		mutex_unlock(&vhost_scsi_tpg_lock);
+		if (r != -EAGAIN)
+			break;
+		if (!vhost_scsi_time_left(end))
+			return -ETIMEDOUT;
+		schedule_timeout_killable(HZ / 50);
+		if (fatal_signal_pending(current))
+			return -EINTR;
+	}
+	if (r || !*out)
+		return r;
+
+	wwn = vhost_scsi_wwn_item(*out);
+	r = target_depend_item(vhost_scsi_item(*out));
+	if (r) {
+		mutex_lock(&vhost_scsi_tpg_lock);
+		(*out)->borrowed = false;
+		(*out)->users--;
+		mutex_unlock(&vhost_scsi_tpg_lock);
+	}
+	config_item_put(vhost_scsi_item(*out));
+	config_item_put(wwn);
+	if (r)
+		*out = NULL;
+	return 0;
+}
+
+/**
+ * vhost_scsi_tpg_return - let go of a target
+ * @tpg: target that was borrowed
+ *
+ * Context: as vhost_scsi_tpg_borrow().
+ */
+void vhost_scsi_tpg_return(struct vhost_scsi_tpg *tpg)
 {
 	mutex_lock(&vhost_scsi_tpg_lock);
+	tpg->borrowed = false;
 	tpg->users--;
 	mutex_unlock(&vhost_scsi_tpg_lock);
 	target_undepend_item(vhost_scsi_item(tpg));
+}
+
+/**
+ * vhost_scsi_endpoint_borrowed_locked - does another device use a target of ours?
+ * @vs: device
+ *
+ * Return: true if so.
+ */
+bool vhost_scsi_endpoint_borrowed_locked(struct vhost_scsi *vs)
+{
+	int i;
+
+	lockdep_assert_held(&vhost_scsi_tpg_lock);
+
+	for (i = 0; vs->ep && i < VHOST_SCSI_MAX_TARGETS; i++)
+		if (vs->ep->tpg[i] && vs->ep->tpg[i]->borrowed)
+			return true;
+	return false;
 }

@@ -124,6 +124,8 @@ void vhost_scsi_event_describe(struct vhost_scsi *vs, struct vhost_scsi_buf *buf
 	}
 	spin_lock(&vs->event_lock);
 	list_for_each_entry(event, &vs->events, entry) {
+		if (n == VHOST_SCSI_MAX_EVENTS)
+			break;
 		events[n].event = cpu_to_le32(event->event);
 		events[n].reason = cpu_to_le32(event->reason);
 		memcpy(events[n].lun, event->lun, sizeof(event->lun));
@@ -150,9 +152,10 @@ void vhost_scsi_event_describe(struct vhost_scsi *vs, struct vhost_scsi_buf *buf
 void vhost_scsi_event_hand_in(struct vhost_scsi *vs,
 			      const struct vhost_scsi_mig_events *events)
 {
-	struct vhost_scsi_event *event;
+	struct vhost_scsi_event *event, *next;
 	bool missed = events->missed;
 	LIST_HEAD(list);
+	LIST_HEAD(old);
 	unsigned int i, n = 0;
 
 	for (i = 0; i < le32_to_cpu(events->count); i++) {
@@ -168,12 +171,16 @@ void vhost_scsi_event_hand_in(struct vhost_scsi *vs,
 		n++;
 	}
 	/* What has happened here meanwhile, the guest has missed. */
-	vhost_scsi_event_drop(vs);
 	spin_lock(&vs->event_lock);
+	missed |= vs->nevents;
+	list_splice_init(&vs->events, &old);
 	list_splice(&list, &vs->events);
 	vs->nevents = n;
 	vs->events_missed |= missed;
 	spin_unlock(&vs->event_lock);
+
+	list_for_each_entry_safe(event, next, &old, entry)
+		kfree(event);
 }
 
 /* Return: false if there is no buffer. */

@@ -224,15 +224,14 @@ bool vhost_scsi_inventory_shared(const struct vhost_scsi_load *load,
  * @vs: device
  * @out: where to write
  * @max: room there
+ * @count: out: how many there are, which may be more than @max
  *
  * Context: vhost_scsi_tpg_lock held.
- * Return: how many there are, which may be more than @max; without memory,
- * those that were found.
+ * Return: 0, -ENOMEM.
  */
-unsigned int
-vhost_scsi_inventory_blockers(struct vhost_scsi *vs,
-			      struct vhost_scsi_mig_blocker *out,
-			      unsigned int max)
+int vhost_scsi_inventory_blockers(struct vhost_scsi *vs,
+				  struct vhost_scsi_mig_blocker *out,
+				  unsigned int max, unsigned int *count)
 {
 	struct vhost_scsi_mig_reservation *res;
 	struct vhost_scsi_unit unit = {};
@@ -242,7 +241,11 @@ vhost_scsi_inventory_blockers(struct vhost_scsi *vs,
 		enum vhost_scsi_mig_reason reason = VHOST_SCSI_MIG_OK;
 
 		res = vhost_scsi_reservation_read(&unit);
-		if (res && vhost_scsi_reservation_shared_key(res))
+		if (!res) {
+			vhost_scsi_unit_put(&unit);
+			return -ENOMEM;
+		}
+		if (vhost_scsi_reservation_shared_key(res))
 			reason = VHOST_SCSI_MIG_PR_KEY_SHARED;
 		else if (vhost_scsi_reservations_hidden(&unit))
 			reason = VHOST_SCSI_MIG_PR_PASSTHROUGH;
@@ -255,5 +258,6 @@ vhost_scsi_inventory_blockers(struct vhost_scsi *vs,
 				reason, unit.target, unit.lun };
 		n++;
 	}
-	return n;
+	*count = n;
+	return 0;
 }

@@ -73,7 +73,8 @@ static bool vhost_scsi_load_attentions_valid(const struct vhost_scsi_buf *buf)
 	const struct vhost_scsi_mig_attention *at = (const void *)buf->data;
 	size_t i;
 
-	if (buf->len % sizeof(*at))
+	if (buf->len % sizeof(*at) ||
+	    buf->len / sizeof(*at) > VHOST_SCSI_MAX_ATTENTIONS)
 		return false;
 	for (i = 0; i < buf->len / sizeof(*at); i++)
 		if (le32_to_cpu(at[i].target) >= VHOST_SCSI_MAX_TARGETS ||

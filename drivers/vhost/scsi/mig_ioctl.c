@@ -7,6 +7,7 @@
 #include <linux/eventfd.h>
 #include <linux/jiffies.h>
 #include <linux/poll.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/vhost.h>
@@ -47,8 +48,10 @@ static int vhost_scsi_mig_get_info(struct vhost_scsi *vs, void __user *argp)
 		r = -EINTR;
 		goto out;
 	}
-	n = vhost_scsi_inventory_blockers(vs, blockers, max);
+	r = vhost_scsi_inventory_blockers(vs, blockers, max, &n);
 	mutex_unlock(&vhost_scsi_tpg_lock);
+	if (r)
+		goto out;
 
 	info.argsz = struct_size(&info, blockers, n);
 	info.abi_version = VHOST_SCSI_MIG_ABI_VERSION;
@@ -104,6 +107,21 @@ static int vhost_scsi_mig_get_state(struct vhost_scsi *vs, void __user *argp)
 	       -EFAULT : 0;
 }
 
+/* Whoever has it may wait for a backend, without a deadline. */
+static int vhost_scsi_mig_lock(struct vhost_scsi *vs, unsigned long end)
+{
+	if (!end)
+		return mutex_lock_killable(&vs->dev.mutex) ? -EINTR : 0;
+	while (!mutex_trylock(&vs->dev.mutex)) {
+		if (!vhost_scsi_time_left(end))
+			return -ETIMEDOUT;
+		schedule_timeout_killable(max(HZ / 100, 1));
+		if (fatal_signal_pending(current))
+			return -EINTR;
+	}
+	return 0;
+}
+
 static int vhost_scsi_mig_set_state(struct vhost_scsi *vs, void __user *argp)
 {
 	struct vhost_scsi_mig_set_state set;
@@ -124,8 +142,9 @@ static int vhost_scsi_mig_set_state(struct vhost_scsi *vs, void __user *argp)
 	/* A CLEAR_ENDPOINT that drains has the mutex. */
 	if (set.state & VHOST_SCSI_MIG_RUNNING && READ_ONCE(vs->mig.clearing))
 		return -EBUSY;
-	if (mutex_lock_killable(&vs->dev.mutex))
-		return -EINTR;
+	r = vhost_scsi_mig_lock(vs, wish.end);
+	if (r)
+		return r;
 	r = vs->dead ? -EOWNERDEAD : vhost_scsi_mig_go(vs, set.state, &wish);
 	vhost_scsi_mig_update(vs);
 	mutex_unlock(&vs->dev.mutex);

@@ -21,9 +21,14 @@
  */
 #include <linux/eventfd.h>
 #include <linux/random.h>
+#include <linux/ratelimit.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "migration.h"
+
+/* The end of a device does not wait longer for a backend. */
+#define VHOST_SCSI_END_TIME	(30 * HZ)
 
 /**
  * vhost_scsi_mig_errno - the errno that goes with a reason
@@ -200,37 +205,111 @@ static void vhost_scsi_mig_forget_captured(struct vhost_scsi *vs)
 	vhost_scsi_buf_free(&vs->mig.captured_attentions);
 }
 
-/* See vhost_scsi_owner_died_locked() for what it is for. */
-static void vhost_scsi_mig_set_applied(struct vhost_scsi *vs, bool applied)
+/*
+ * Commands in the guest's name follow: should the owner die meanwhile, its
+ * targets are not given to another guest, which the commands would then be
+ * taken for.  Waits for a device that has borrowed a target to give back what
+ * it took over.  Not while the guest's own requests are waited for: death frees
+ * the targets then.
+ */
+static int vhost_scsi_mig_hold(struct vhost_scsi *vs)
+{
+	for (;;) {
+		int r = 0;
+
+		mutex_lock(&vhost_scsi_tpg_lock);
+		if (vs->dead)
+			r = -EOWNERDEAD;
+		else if (vhost_scsi_endpoint_borrowed_locked(vs))
+			r = -EAGAIN;
+		else
+			vs->mig.held = true;
+		mutex_unlock(&vhost_scsi_tpg_lock);
+		if (r != -EAGAIN)
+			return r;
+		if (!vhost_scsi_time_left(vs->mig.end))
+			return -ETIMEDOUT;
+		schedule_timeout_killable(HZ / 50);
+		if (fatal_signal_pending(current))
+			return -EINTR;
+	}
+}
+
+static void vhost_scsi_mig_unhold(struct vhost_scsi *vs)
 {
 	mutex_lock(&vhost_scsi_tpg_lock);
-	vs->mig.applied = applied;
+	vs->mig.held = false;
 	mutex_unlock(&vhost_scsi_tpg_lock);
 }
 
-static void vhost_scsi_mig_undo(struct vhost_scsi *vs)
+/* The claim outlives the owner until what was changed is undone. */
+static int vhost_scsi_mig_set_applied(struct vhost_scsi *vs)
 {
-	vhost_scsi_reservations_undo(vs, &vs->mig.undo);
-	vhost_scsi_mig_set_applied(vs, false);
+	int r = 0;
+
+	mutex_lock(&vhost_scsi_tpg_lock);
+	if (vs->dead)
+		r = -EOWNERDEAD;
+	else
+		vs->mig.applied = true;
+	mutex_unlock(&vhost_scsi_tpg_lock);
+	return r;
 }
 
-/* Forget an accepted load, with what it has changed or without. */
-static void vhost_scsi_mig_unload(struct vhost_scsi *vs, bool undo)
+static void vhost_scsi_mig_clear_applied(struct vhost_scsi *vs)
+{
+	mutex_lock(&vhost_scsi_tpg_lock);
+	vs->mig.applied = false;
+	mutex_unlock(&vhost_scsi_tpg_lock);
+}
+
+/* What cannot be undone now stays on the list. */
+static int vhost_scsi_mig_undo(struct vhost_scsi *vs)
+{
+	int r;
+
+	if (!vs->mig.applied)
+		return 0;
+	/* A call that was killed may have left commands behind. */
+	r = vhost_scsi_drain(vs, vs->mig.end);
+	if (!r)
+		r = vhost_scsi_reservations_undo(vs, &vs->mig.undo);
+	if (!r)
+		vhost_scsi_mig_clear_applied(vs);
+	return r;
+}
+
+static void vhost_scsi_mig_free_load(struct vhost_scsi *vs)
 {
 	struct vhost_scsi_load *load = vs->mig.loaded;
 
 	if (!load)
 		return;
-	if (undo) {
-		vhost_scsi_mig_undo(vs);
-	} else {
-		vhost_scsi_reservations_forget(&vs->mig.undo);
-		vhost_scsi_mig_set_applied(vs, false);
-	}
 	vs->mig.loaded = NULL;
 	vhost_scsi_load_free(load);
 	kfree(load);
 	vhost_scsi_mig_forget_check(vs);
+}
+
+/* Undo what a load has changed, and forget it. */
+static int vhost_scsi_mig_unload(struct vhost_scsi *vs)
+{
+	int r = vhost_scsi_mig_undo(vs);
+
+	if (r)
+		return r;
+	if (vs->mig.loaded && vs->mig.handed_in)
+		vhost_scsi_capture_clear(vs);
+	vhost_scsi_mig_free_load(vs);
+	return 0;
+}
+
+/* What a load has changed is there to stay. */
+static void vhost_scsi_mig_keep(struct vhost_scsi *vs)
+{
+	vhost_scsi_reservations_forget(&vs->mig.undo);
+	vhost_scsi_mig_clear_applied(vs);
+	vhost_scsi_mig_free_load(vs);
 }
 
 /* The final state, in a stopped state. */
@@ -243,15 +322,24 @@ static int vhost_scsi_mig_capture(struct vhost_scsi *vs)
 		vhost_scsi_capture_hand_in(vs, vs->mig.loaded);
 		vs->mig.handed_in = true;
 	}
-	/* Whatever of it succeeds is known and can be put back. */
+	/*
+	 * Whatever of it succeeds is known and can be put back.  configfs adds
+	 * no inventory to a stream that is being completed.
+	 */
+	mutex_lock(&vhost_scsi_tpg_lock);
 	vs->mig.captured = true;
-	r = vhost_scsi_capture_final(vs, session);
+	mutex_unlock(&vhost_scsi_tpg_lock);
+	r = vhost_scsi_mig_hold(vs);
+	if (!r) {
+		r = vhost_scsi_capture_final(vs, session);
+		vhost_scsi_mig_unhold(vs);
+	}
 	if (r)
 		vhost_scsi_session_fail(session, r);
 	return r;
 }
 
-/* The guest goes on here: what was captured is put back, and void. */
+/* The guest goes on here: what was captured is put back.  Held. */
 static int vhost_scsi_mig_restore(struct vhost_scsi *vs)
 {
 	struct vhost_scsi_mig_blocker blocker = {};
@@ -259,6 +347,10 @@ static int vhost_scsi_mig_restore(struct vhost_scsi *vs)
 
 	if (!vs->mig.captured)
 		return 0;
+	/* A call that was killed may have left commands behind. */
+	r = vhost_scsi_drain(vs, vs->mig.end);
+	if (r)
+		return r;
 	r = vhost_scsi_reservations_restore(vs, &vs->mig.captured_reservations,
 					    &vs->mig.captured_attentions,
 					    &blocker);
@@ -272,10 +364,13 @@ static void vhost_scsi_mig_void(struct vhost_scsi *vs)
 {
 	if (!vs->mig.captured)
 		return;
+	/* configfs adds an inventory before all of it, or after. */
+	mutex_lock(&vhost_scsi_tpg_lock);
 	vhost_scsi_mig_forget_captured(vs);
 	/* Should that fail for want of memory, reading does, too. */
 	if (!vhost_scsi_session_void(vs->mig.session))
 		vhost_scsi_capture_first(vs, vs->mig.session);
+	mutex_unlock(&vhost_scsi_tpg_lock);
 }
 
 /* What was loaded becomes what the guest has. */
@@ -286,22 +381,33 @@ static int vhost_scsi_mig_apply(struct vhost_scsi *vs)
 	int r;
 
 	r = vhost_scsi_session_accepted(session);
+	/* A call that was killed may have begun it. */
+	if (!r)
+		r = vhost_scsi_mig_undo(vs);
+	if (!r)
+		r = vhost_scsi_mig_set_applied(vs);
 	if (r)
 		return r;
 
-	vhost_scsi_mig_set_applied(vs, true);
 	/* LUNs may have changed since the inventory was read. */
 	r = vhost_scsi_mig_errno(vhost_scsi_inventory_check(vs, session->load,
 							    &blocker));
-	if (!r)
+	if (!r) {
+		/* Whatever happens from here on is this guest's. */
+		vhost_scsi_capture_clear(vs);
 		r = vhost_scsi_reservations_apply(vs, session->load,
 						  &vs->mig.undo, &blocker);
+	}
+	vhost_scsi_mig_note_check(vs, blocker.reason ?
+				      VHOST_SCSI_MIG_REFUSED :
+				      VHOST_SCSI_MIG_ACCEPTED,
+				  blocker.reason ? -r : 0, &blocker,
+				  session->load->bytes);
+	/* Killed or late: what was done stays on the list, for the next call. */
+	if (r == -EINTR || r == -ETIMEDOUT)
+		return r;
 	if (r) {
 		vhost_scsi_mig_undo(vs);
-		if (blocker.reason)
-			vhost_scsi_mig_note_check(vs, VHOST_SCSI_MIG_REFUSED,
-						  -r, &blocker,
-						  session->load->bytes);
 		return r;
 	}
 
@@ -315,8 +421,12 @@ static int vhost_scsi_mig_apply(struct vhost_scsi *vs)
 /* Is what was loaded what starts here? */
 static int vhost_scsi_mig_verify(struct vhost_scsi *vs)
 {
-	return vs->mig.loaded ?
-	       vhost_scsi_capture_check_rings(vs, vs->mig.loaded) : 0;
+	int r;
+
+	if (!vs->mig.loaded)
+		return 0;
+	r = vhost_scsi_capture_check_rings(vs, vs->mig.loaded);
+	return r ?: vhost_scsi_reservations_verify(vs, &vs->mig.undo);
 }
 
 /* Everything that can fail has succeeded: the guest lives here. */
@@ -324,7 +434,7 @@ static void vhost_scsi_mig_settle(struct vhost_scsi *vs)
 {
 	if (vs->mig.loaded && !vs->mig.handed_in)
 		vhost_scsi_capture_hand_in(vs, vs->mig.loaded);
-	vhost_scsi_mig_unload(vs, false);
+	vhost_scsi_mig_keep(vs);
 }
 
 /* Arcs */
@@ -359,15 +469,18 @@ static int vhost_scsi_go_save(struct vhost_scsi *vs,
 	}
 	r = vhost_scsi_capture_first(vs, session);
 	vhost_scsi_mig_set_session(vs, session);
-	if (!r && !vs->mig.serving)
-		r = vhost_scsi_mig_capture(vs);
+	/* A LUN may have come while configfs did not know of the session. */
+	mutex_lock(&vhost_scsi_tpg_lock);
+	if (!r)
+		r = vhost_scsi_capture_inventory(vs, session);
+	mutex_unlock(&vhost_scsi_tpg_lock);
 	if (r) {
-		vhost_scsi_mig_restore(vs);
-		vhost_scsi_mig_forget_captured(vs);
 		vhost_scsi_mig_end_session(vs);
 		vhost_scsi_mig_release(vs);
+		return r;
 	}
-	return r;
+	/* If that fails, the state is LOGGING all the same; see the ABI. */
+	return vs->mig.serving ? 0 : vhost_scsi_mig_capture(vs);
 }
 
 static int vhost_scsi_go_run(struct vhost_scsi *vs,
@@ -408,11 +521,16 @@ static int vhost_scsi_go_on(struct vhost_scsi *vs, bool keep)
 	if (keep && !vs->mig.attached)
 		return -ENOTCONN;
 	if (vs->mig.attached)
-		r = vhost_scsi_check_rings(vs);
+		r = vhost_scsi_mig_verify(vs) ?: vhost_scsi_check_rings(vs);
 	if (!r)
-		r = vhost_scsi_mig_restore(vs);
+		r = vhost_scsi_mig_hold(vs);
 	if (r)
 		return r;
+	r = vhost_scsi_mig_restore(vs);
+	if (r)
+		goto out;
+	if (vs->mig.attached)
+		vhost_scsi_mig_settle(vs);
 	if (keep) {
 		vhost_scsi_mig_void(vs);
 	} else {
@@ -423,7 +541,9 @@ static int vhost_scsi_go_on(struct vhost_scsi *vs, bool keep)
 	vs->mig.suspended = false;
 	if (vs->mig.attached)
 		vhost_scsi_resume(vs);
-	return 0;
+out:
+	vhost_scsi_mig_unhold(vs);
+	return r;
 }
 
 static int vhost_scsi_go_back(struct vhost_scsi *vs,
@@ -442,32 +562,43 @@ static int vhost_scsi_go_back_logging(struct vhost_scsi *vs,
 static int vhost_scsi_go_leave(struct vhost_scsi *vs,
 			       const struct vhost_scsi_wish *wish)
 {
+	int r;
+
+	r = vhost_scsi_mig_hold(vs);
+	if (r)
+		return r;
 	if (!(wish->flags & VHOST_SCSI_MIG_DROP) &&
 	    vhost_scsi_session_read_out(vs->mig.session)) {
-		vhost_scsi_reservations_leave(vs, &vs->mig.captured_reservations);
-		vhost_scsi_mig_unload(vs, false);
+		vhost_scsi_reservations_leave(vs, &vs->mig.captured_reservations,
+					      true);
+		vhost_scsi_capture_clear(vs);
+		vhost_scsi_mig_keep(vs);
 	} else {
-		int r = vhost_scsi_mig_restore(vs);
-
-		if (r)
-			return r;
+		r = vhost_scsi_mig_restore(vs);
 	}
-	vhost_scsi_mig_forget_captured(vs);
-	vhost_scsi_mig_end_session(vs);
-	vhost_scsi_mig_release(vs);
-	return 0;
+	if (!r) {
+		vhost_scsi_mig_forget_captured(vs);
+		vhost_scsi_mig_end_session(vs);
+		vhost_scsi_mig_release(vs);
+	}
+	vhost_scsi_mig_unhold(vs);
+	return r;
 }
 
 static int vhost_scsi_go_load(struct vhost_scsi *vs,
 			      const struct vhost_scsi_wish *wish)
 {
-	struct vhost_scsi_session *session = vhost_scsi_session_open(vs, false);
 	static const struct vhost_scsi_mig_blocker none;
+	struct vhost_scsi_session *session;
+	int r;
 
+	r = vhost_scsi_mig_unload(vs);
+	if (r)
+		return r;
+	vhost_scsi_mig_release(vs);
+	session = vhost_scsi_session_open(vs, false);
 	if (!session)
 		return -ENOMEM;
-	vhost_scsi_mig_unload(vs, true);
-	vhost_scsi_mig_release(vs);
 	vhost_scsi_mig_set_session(vs, session);
 	vhost_scsi_mig_note_check(vs, VHOST_SCSI_MIG_INCOMPLETE, 0, &none, 0);
 	return 0;
@@ -477,8 +608,13 @@ static int vhost_scsi_go_load(struct vhost_scsi *vs,
 static int vhost_scsi_go_apply(struct vhost_scsi *vs,
 			       const struct vhost_scsi_wish *wish)
 {
+	int r;
+
 	if (!(wish->flags & VHOST_SCSI_MIG_DROP))
 		return vhost_scsi_mig_apply(vs);
+	r = vhost_scsi_mig_undo(vs);
+	if (r)
+		return r;
 	vhost_scsi_mig_end_session(vs);
 	vhost_scsi_mig_forget_check(vs);
 	vhost_scsi_mig_release(vs);
@@ -539,13 +675,15 @@ int vhost_scsi_mig_go(struct vhost_scsi *vs, u32 to,
 
 	if (to & VHOST_SCSI_MIG_RUNNING && vs->mig.clearing)
 		return -EBUSY;
+	vs->mig.end = wish->end;
 	if (to == from) {
+		r = 0;
 		if (to == VHOST_SCSI_MIG_STOP &&
 		    wish->flags & VHOST_SCSI_MIG_DROP) {
-			vhost_scsi_mig_unload(vs, true);
-			vhost_scsi_mig_release(vs);
+			r = vhost_scsi_mig_unload(vs);
+			if (!r)
+				vhost_scsi_mig_release(vs);
 		}
-		r = 0;
 	}
 	for (i = 0; i < ARRAY_SIZE(vhost_scsi_arcs); i++)
 		if (vhost_scsi_arcs[i].from == from &&
@@ -577,6 +715,7 @@ int vhost_scsi_mig_attach(struct vhost_scsi *vs, const char *wwpn)
 		return -EEXIST;
 	if (vs->ep && !vhost_scsi_endpoint_named(vs, wwpn))
 		return -EXDEV;
+	vs->mig.end = 0;
 	if (session && !session->save)
 		r = vhost_scsi_mig_apply(vs);
 	if (!r)
@@ -585,7 +724,12 @@ int vhost_scsi_mig_attach(struct vhost_scsi *vs, const char *wwpn)
 		r = vhost_scsi_start(vs, wwpn);
 	if (r)
 		goto out;
-	r = vhost_scsi_mig_restore(vs);
+	r = vhost_scsi_mig_hold(vs);
+	if (!r) {
+		r = vhost_scsi_mig_restore(vs);
+		if (r)
+			vhost_scsi_mig_unhold(vs);
+	}
 	if (r) {
 		vhost_scsi_detach(vs);
 		if (!claimed)
@@ -599,7 +743,8 @@ int vhost_scsi_mig_attach(struct vhost_scsi *vs, const char *wwpn)
 	vhost_scsi_mig_void(vs);
 	if (!vs->mig.suspended)
 		vhost_scsi_resume(vs);
-	else if (vs->mig.session)
+	vhost_scsi_mig_unhold(vs);
+	if (vs->mig.suspended && vs->mig.session)
 		vhost_scsi_mig_capture(vs);
 out:
 	vhost_scsi_mig_update(vs);
@@ -621,6 +766,7 @@ int vhost_scsi_mig_detach(struct vhost_scsi *vs)
 
 	/* From here on nobody can ask for RUNNING (G6). */
 	WRITE_ONCE(vs->mig.clearing, true);
+	vs->mig.end = 0;
 	r = vhost_scsi_stop(vs, true, 0);
 	if (r)
 		return r;
@@ -645,8 +791,19 @@ int vhost_scsi_mig_detach(struct vhost_scsi *vs)
  */
 void vhost_scsi_mig_end(struct vhost_scsi *vs)
 {
+	struct vhost_scsi_session *session = vs->mig.session;
+
+	vs->mig.end = jiffies + VHOST_SCSI_END_TIME;
+	/* The state was read: if the guest lives on elsewhere, it has left. */
+	if (vs->mig.captured && session &&
+	    vhost_scsi_session_read_out(session))
+		vhost_scsi_reservations_leave(vs, &vs->mig.captured_reservations,
+					      false);
 	vhost_scsi_mig_end_session(vs);
-	vhost_scsi_mig_unload(vs, true);
+	if (vhost_scsi_mig_undo(vs))
+		pr_warn_ratelimited("vhost_scsi: device %u: reservations of a load that was never started remain\n",
+				    vs->id);
+	vhost_scsi_mig_keep(vs);
 	vhost_scsi_mig_forget_captured(vs);
 	vs->mig.attached = false;
 	vs->mig.serving = false;

@@ -9,7 +9,8 @@
  *	inventory.c	logical units: described, and compared with a description
  *	reservation.c	persistent and SPC-2 reservations: read, described
  *	place.c		the same: commands that change them
- *	takeover.c	the same: moved to another nexus, and put back
+ *	takeover.c	the same: captured, and taken over by another nexus
+ *	handback.c	the same: given back, put back, given up
  *	capture.c	the sections of a stream
  *
  * Lock order, within that of scsi.h:
@@ -128,6 +129,7 @@ void vhost_scsi_mig_note_check(struct vhost_scsi *vs,
 /* session.c */
 struct vhost_scsi_session *vhost_scsi_session_open(struct vhost_scsi *vs,
 						   bool save);
+void vhost_scsi_session_died(struct vhost_scsi_session *session);
 void vhost_scsi_session_end(struct vhost_scsi_session *session);
 void vhost_scsi_session_fail(struct vhost_scsi_session *session, int error);
 int vhost_scsi_session_fd(struct vhost_scsi_session *session);
@@ -156,6 +158,7 @@ int vhost_scsi_capture_final(struct vhost_scsi *vs,
 			     struct vhost_scsi_session *session);
 int vhost_scsi_capture_check_rings(struct vhost_scsi *vs,
 				   const struct vhost_scsi_load *load);
+void vhost_scsi_capture_clear(struct vhost_scsi *vs);
 void vhost_scsi_capture_hand_in(struct vhost_scsi *vs,
 				const struct vhost_scsi_load *load);
 extern u8 vhost_scsi_host_name[16];
@@ -170,10 +173,9 @@ vhost_scsi_inventory_check(struct vhost_scsi *vs,
 			   struct vhost_scsi_mig_blocker *blocker);
 bool vhost_scsi_inventory_shared(const struct vhost_scsi_load *load,
 				 const struct vhost_scsi_unit *unit);
-unsigned int
-vhost_scsi_inventory_blockers(struct vhost_scsi *vs,
-			      struct vhost_scsi_mig_blocker *out,
-			      unsigned int max);
+int vhost_scsi_inventory_blockers(struct vhost_scsi *vs,
+				  struct vhost_scsi_mig_blocker *out,
+				  unsigned int max, unsigned int *count);
 
 /* reservation.c */
 struct vhost_scsi_mig_reservation *
@@ -185,12 +187,18 @@ const struct vhost_scsi_mig_registration *
 vhost_scsi_reservation_guest(const struct vhost_scsi_mig_reservation *res);
 const struct vhost_scsi_mig_registration *
 vhost_scsi_reservation_holder(const struct vhost_scsi_mig_reservation *res);
+const struct vhost_scsi_mig_registration *
+vhost_scsi_reservation_other(const struct vhost_scsi_mig_reservation *res,
+			     const char *initiator, __le64 key);
+u32 vhost_scsi_reservation_others(const struct vhost_scsi_mig_reservation *res,
+				  __le64 key);
 bool vhost_scsi_reservation_shared_key(const struct vhost_scsi_mig_reservation *res);
 bool vhost_scsi_reservations_valid(const struct vhost_scsi_buf *buf);
 
 /* Service actions of PERSISTENT RESERVE OUT, and bits of its parameters */
 #define VHOST_SCSI_PRO_REGISTER		0x00
 #define VHOST_SCSI_PRO_RESERVE		0x01
+#define VHOST_SCSI_PRO_RELEASE		0x02
 #define VHOST_SCSI_PRO_PREEMPT		0x04
 #define VHOST_SCSI_PRO_REGISTER_IGNORE	0x06
 #define VHOST_SCSI_PRO_APTPL		0x01
@@ -211,6 +219,47 @@ struct vhost_scsi_place {
 	struct vhost_scsi_mig_reservation *now;
 };
 
+/**
+ * struct vhost_scsi_undo - what was done to one logical unit
+ * @entry: of the list of all that was done
+ * @lun: logical unit number
+ * @target: target
+ * @registered: the guest's nexus was not registered before
+ * @taken: it did not hold the reservation before
+ * @reserved: it reserved, with SPC-2
+ * @shared: the source's nexus is on the same unit
+ * @aptpl: what the unit's APTPL was, as flags of a REGISTER
+ * @all_tg_pt: flags of a REGISTER as the source's
+ * @key: the guest's key
+ * @wwpn: the source's target port
+ * @initiator: name of the source's nexus
+ */
+struct vhost_scsi_undo {
+	struct list_head entry;
+	u64 lun;
+	u32 target;
+	bool registered;
+	bool taken;
+	bool reserved;
+	bool shared;
+	u8 aptpl;
+	u8 all_tg_pt;
+	__le64 key;
+	char wwpn[TRANSPORT_IQN_LEN];
+	char initiator[TRANSPORT_IQN_LEN];
+};
+
+static inline bool vhost_scsi_all_registrants(u8 type)
+{
+	return type == 7 || type == 8;
+}
+
+static inline bool
+vhost_scsi_is_guest(const struct vhost_scsi_mig_registration *reg)
+{
+	return reg->flags & cpu_to_le32(VHOST_SCSI_MIG_REG_GUEST);
+}
+
 /* place.c */
 int vhost_scsi_place_enter(struct vhost_scsi_place *p, struct vhost_scsi *vs,
 			   u32 target, u64 lun);
@@ -223,7 +272,10 @@ int vhost_scsi_place_pr_out(struct vhost_scsi_place *p, u8 action, u8 type,
 int vhost_scsi_place_spc2(struct vhost_scsi_place *p, u8 opcode);
 u8 vhost_scsi_place_aptpl(const struct vhost_scsi_place *p);
 u8 vhost_scsi_place_all_tg_pt(const struct vhost_scsi_mig_registration *reg);
-int vhost_scsi_place_unregister(struct vhost_scsi_place *p);
+int vhost_scsi_place_register(struct vhost_scsi_place *p,
+			      const struct vhost_scsi_mig_registration *reg,
+			      u8 aptpl);
+int vhost_scsi_place_unregister(struct vhost_scsi_place *p, u8 aptpl);
 
 /* takeover.c */
 int vhost_scsi_reservations_capture(struct vhost_scsi *vs,
@@ -232,14 +284,18 @@ int vhost_scsi_reservations_apply(struct vhost_scsi *vs,
 				  const struct vhost_scsi_load *load,
 				  struct list_head *undo,
 				  struct vhost_scsi_mig_blocker *blocker);
-void vhost_scsi_reservations_undo(struct vhost_scsi *vs,
-				  struct list_head *undo);
-void vhost_scsi_reservations_forget(struct list_head *undo);
+int vhost_scsi_reservations_verify(struct vhost_scsi *vs,
+				   const struct list_head *list);
+
+/* handback.c */
+int vhost_scsi_reservations_undo(struct vhost_scsi *vs, struct list_head *list);
+void vhost_scsi_reservations_forget(struct list_head *list);
 int vhost_scsi_reservations_restore(struct vhost_scsi *vs,
 				    const struct vhost_scsi_buf *captured,
 				    const struct vhost_scsi_buf *attentions,
 				    struct vhost_scsi_mig_blocker *blocker);
 void vhost_scsi_reservations_leave(struct vhost_scsi *vs,
-				   const struct vhost_scsi_buf *captured);
+				   const struct vhost_scsi_buf *captured,
+				   bool sure);
 
 #endif /* VHOST_SCSI_MIGRATION_H */

@@ -29,7 +29,7 @@
  */
 #include <linux/vhost.h>
 
-#include "scsi.h"
+#include "migration.h"
 #include "trace.h"
 
 /* The owner is gone.  Does nothing if that was known. */
@@ -44,9 +44,15 @@ static void vhost_scsi_owner_died_locked(struct vhost_scsi *vs)
 	WRITE_ONCE(vs->running, false);
 	/* Pairs with vhost_scsi_queue_enter(). */
 	smp_mb();
-	/* Reservations of a load that has no guest yet are put back first. */
-	if (!vs->mig.applied)
+	/*
+	 * Reservations of a load that has no guest yet are put back first, those
+	 * of a guest that has left are removed, and commands that somebody sends
+	 * in the guest's name go to no other guest.
+	 */
+	if (!vs->mig.applied && !vs->mig.captured && !vs->mig.held)
 		vhost_scsi_endpoint_unclaim_locked(vs);
+	if (vs->mig.session)
+		vhost_scsi_session_died(vs->mig.session);
 	trace_vhost_scsi_stop(vs->id, "owner died", vhost_scsi_inflight(vs));
 	vhost_scsi_mig_reached(vs);
 	queue_work(vhost_scsi_wq, &vs->reap_work);
@@ -138,13 +144,16 @@ void vhost_scsi_owner_init(struct vhost_scsi *vs)
  * vhost_scsi_owner_close - the last file descriptor is closed
  * @vs: device
  *
- * Context: process.  With nothing in flight, the TPGs can be removed when this
- * returns; it never waits for guest or backend.
+ * Context: process.  With nothing in flight, and no session that was captured or
+ * applied, the TPGs can be removed when this returns; it never waits for guest
+ * or backend.
  */
 void vhost_scsi_owner_close(struct vhost_scsi *vs)
 {
 	vhost_scsi_owner_died(vs);
-	if (!vhost_scsi_inflight(vs))
+	/* The end of a session may take a backend. */
+	if (!vhost_scsi_inflight(vs) && !READ_ONCE(vs->mig.applied) &&
+	    !READ_ONCE(vs->mig.captured))
 		flush_work(&vs->reap_work);
 }
 

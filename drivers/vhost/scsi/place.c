@@ -35,7 +35,7 @@ int vhost_scsi_place_exec(struct vhost_scsi_place *p, const u8 *cdb,
 	if (!batch)
 		return r;
 	if (vhost_scsi_exec_add(batch, &p->unit, cdb, data, len))
-		r = vhost_scsi_exec_run(p->vs, batch, 0);
+		r = vhost_scsi_exec_run(p->vs, batch, p->vs->mig.end);
 	vhost_scsi_exec_batch_put(batch);
 	return r;
 }
@@ -121,12 +121,32 @@ u8 vhost_scsi_place_all_tg_pt(const struct vhost_scsi_mig_registration *reg)
 }
 
 /**
- * vhost_scsi_place_unregister - remove the guest's registration, if there is one
+ * vhost_scsi_place_register - register the guest, if it is not
  * @p: place
+ * @reg: like this registration
+ * @aptpl: VHOST_SCSI_PRO_APTPL or 0, for the unit
  *
  * Return: as vhost_scsi_place_exec().
  */
-int vhost_scsi_place_unregister(struct vhost_scsi_place *p)
+int vhost_scsi_place_register(struct vhost_scsi_place *p,
+			      const struct vhost_scsi_mig_registration *reg,
+			      u8 aptpl)
+{
+	if (vhost_scsi_reservation_guest(p->now))
+		return 0;
+	return vhost_scsi_place_pr_out(p, VHOST_SCSI_PRO_REGISTER_IGNORE, 0, 0,
+				       le64_to_cpu(reg->key),
+				       aptpl | vhost_scsi_place_all_tg_pt(reg));
+}
+
+/**
+ * vhost_scsi_place_unregister - remove the guest's registration, if there is one
+ * @p: place
+ * @aptpl: VHOST_SCSI_PRO_APTPL or 0, for what remains
+ *
+ * Return: as vhost_scsi_place_exec().
+ */
+int vhost_scsi_place_unregister(struct vhost_scsi_place *p, u8 aptpl)
 {
 	const struct vhost_scsi_mig_registration *own =
 		vhost_scsi_reservation_guest(p->now);
@@ -135,8 +155,7 @@ int vhost_scsi_place_unregister(struct vhost_scsi_place *p)
 		return 0;
 	return vhost_scsi_place_pr_out(p, VHOST_SCSI_PRO_REGISTER, 0,
 				       le64_to_cpu(own->key), 0,
-				       vhost_scsi_place_aptpl(p) |
-				       vhost_scsi_place_all_tg_pt(own));
+				       aptpl | vhost_scsi_place_all_tg_pt(own));
 }
 
 /**

@@ -147,8 +147,15 @@ unsigned int vhost_scsi_inflight(struct vhost_scsi *vs)
 	return sum;
 }
 
-/* Steps 1 and 2 of the comment above. */
-static int vhost_scsi_drain(struct vhost_scsi *vs, unsigned long end)
+/**
+ * vhost_scsi_drain - steps 1 and 2 of stopping
+ * @vs: device
+ * @end: jiffies when to give up waiting, 0 for never
+ *
+ * Context: vhost_dev.mutex held.  Sleeps, killably.
+ * Return: 0, -EINTR, -ETIMEDOUT.
+ */
+int vhost_scsi_drain(struct vhost_scsi *vs, unsigned long end)
 {
 	long left;
 

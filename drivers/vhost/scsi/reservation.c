@@ -160,6 +160,49 @@ vhost_scsi_reservation_next(const struct vhost_scsi_buf *buf,
 }
 
 /**
+ * vhost_scsi_reservation_other - somebody else's registration
+ * @res: reservations of a logical unit
+ * @initiator: name of the initiator port
+ * @key: reservation key
+ *
+ * Return: the registration with both, or NULL.
+ */
+const struct vhost_scsi_mig_registration *
+vhost_scsi_reservation_other(const struct vhost_scsi_mig_reservation *res,
+			     const char *initiator, __le64 key)
+{
+	u32 i;
+
+	for (i = 0; i < le32_to_cpu(res->count); i++) {
+		const struct vhost_scsi_mig_registration *reg =
+			&res->registration[i];
+
+		if (!vhost_scsi_is_guest(reg) && reg->key == key &&
+		    !strcmp(reg->initiator, initiator))
+			return reg;
+	}
+	return NULL;
+}
+
+/**
+ * vhost_scsi_reservation_others - how many others have a key?
+ * @res: reservations of a logical unit
+ * @key: reservation key
+ *
+ * Return: their number.
+ */
+u32 vhost_scsi_reservation_others(const struct vhost_scsi_mig_reservation *res,
+				  __le64 key)
+{
+	u32 i, n = 0;
+
+	for (i = 0; i < le32_to_cpu(res->count); i++)
+		n += !vhost_scsi_is_guest(&res->registration[i]) &&
+		     res->registration[i].key == key;
+	return n;
+}
+
+/**
  * vhost_scsi_reservation_shared_key - has somebody else the guest's key?
  * @res: reservations of a logical unit
  *
@@ -169,13 +212,8 @@ bool vhost_scsi_reservation_shared_key(const struct vhost_scsi_mig_reservation *
 {
 	const struct vhost_scsi_mig_registration *own =
 		vhost_scsi_reservation_guest(res);
-	u32 i;
 
-	for (i = 0; own && i < le32_to_cpu(res->count); i++)
-		if (&res->registration[i] != own &&
-		    res->registration[i].key == own->key)
-			return true;
-	return false;
+	return own && vhost_scsi_reservation_others(res, own->key);
 }
 
 static bool vhost_scsi_registration_valid(const struct vhost_scsi_mig_registration *reg)

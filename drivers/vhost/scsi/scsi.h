@@ -79,6 +79,8 @@
 #define VHOST_SCSI_MAX_BOUNCE_PAGES	(64U << (20 - PAGE_SHIFT))
 /* Requests that one look at a ring handles before others get their turn. */
 #define VHOST_SCSI_WEIGHT		256
+/* Unit attentions that a guest which never asks collects. */
+#define VHOST_SCSI_MAX_ATTENTIONS	1024
 /* Bytes of a CDB of the driver's own. */
 #define VHOST_SCSI_EXEC_CDB		16
 /* Events that wait for a worker; more are reported as missed. */
@@ -370,13 +372,17 @@ struct vhost_scsi_buf {
  * @serving: started, and not stopped to the end since
  * @clearing: a CLEAR_ENDPOINT has begun and is not over
  * @session: the open session.  Written under vhost_scsi_tpg_lock, too
- * @captured: the final state was captured, and stands
+ * @captured: the final state was captured, and stands.  Written under
+ *	vhost_scsi_tpg_lock, too
  * @captured_reservations: of it, what the guest gets back if it goes on here
  * @captured_attentions: of it
  * @loaded: a load that was applied and waits for its endpoint
  * @handed_in: the guest is owed what the load says already
  * @applied: reservations were changed that may have to be changed back.
  *	Written under vhost_scsi_tpg_lock, too
+ * @held: commands in the guest's name are under way, or about to be: the claim
+ *	stands even if the owner dies.  Under vhost_scsi_tpg_lock
+ * @end: jiffies when whoever waits for these gives up, 0 for never
  * @undo: which
  * @wwpn: target port of the last endpoint
  *
@@ -409,6 +415,8 @@ struct vhost_scsi_migration {
 	struct vhost_scsi_load *loaded;
 	bool handed_in;
 	bool applied;
+	bool held;
+	unsigned long end;
 	struct list_head undo;
 	char wwpn[TRANSPORT_IQN_LEN];
 };
@@ -591,6 +599,7 @@ struct vhost_scsi_wwn {
  * @users: devices that may still have commands on its nexus: the one that has
  *	the claim, dead ones whose backend has not answered yet, and one that
  *	gives back what it took over from here
+ * @borrowed: the last of these uses the nexus
  * @ports: LUNs linked
  * @nexus: the guest's nexus.  Stands while @users is not 0
  * @prot_type: fabric_prot_type
@@ -605,6 +614,7 @@ struct vhost_scsi_tpg {
 	struct list_head entry;
 	struct vhost_scsi *vs;
 	unsigned int users;
+	bool borrowed;
 	unsigned int ports;
 	struct vhost_scsi_nexus *nexus;
 	int prot_type;
@@ -634,8 +644,10 @@ int vhost_scsi_endpoint_claim(struct vhost_scsi *vs, const char *wwpn);
 void vhost_scsi_endpoint_unclaim_locked(struct vhost_scsi *vs);
 void vhost_scsi_endpoint_release(struct vhost_scsi *vs);
 bool vhost_scsi_endpoint_named(struct vhost_scsi *vs, const char *wwpn);
-struct vhost_scsi_tpg *vhost_scsi_tpg_get(const char *wwpn, u32 tag);
-void vhost_scsi_tpg_put(struct vhost_scsi_tpg *tpg);
+bool vhost_scsi_endpoint_borrowed_locked(struct vhost_scsi *vs);
+int vhost_scsi_tpg_borrow(const char *wwpn, u32 tag, unsigned long end,
+			  struct vhost_scsi_tpg **out);
+void vhost_scsi_tpg_return(struct vhost_scsi_tpg *tpg);
 
 /* quiesce.c */
 bool vhost_scsi_queue_enter(struct vhost_scsi_queue *q);
@@ -646,6 +658,7 @@ void vhost_scsi_unpause(struct vhost_scsi *vs);
 int vhost_scsi_check_rings(struct vhost_scsi *vs);
 int vhost_scsi_start(struct vhost_scsi *vs, const char *wwpn);
 void vhost_scsi_resume(struct vhost_scsi *vs);
+int vhost_scsi_drain(struct vhost_scsi *vs, unsigned long end);
 int vhost_scsi_stop(struct vhost_scsi *vs, bool flush, unsigned long end);
 void vhost_scsi_detach(struct vhost_scsi *vs);
 

@@ -119,6 +119,17 @@ struct vhost_scsi_session *vhost_scsi_session_open(struct vhost_scsi *vs,
 }
 
 /**
+ * vhost_scsi_session_died - the device of a session is dead
+ * @session: open session
+ *
+ * Context: any in which the session cannot be ended meanwhile.
+ */
+void vhost_scsi_session_died(struct vhost_scsi_session *session)
+{
+	wake_up_interruptible_all(&session->wait);
+}
+
+/**
  * vhost_scsi_session_end - a session is over
  * @session: session that nobody can find any more
  *
@@ -168,6 +179,7 @@ int vhost_scsi_session_add(struct vhost_scsi_session *session, u32 type,
 	if (!blob) {
 		session->error = r ?: -ENOMEM;
 		r = session->error;
+		vhost_scsi_session_changed(session);
 		goto out;
 	}
 	if (type == VHOST_SCSI_MIG_INVENTORY && session->inventoried &&
@@ -248,7 +260,9 @@ bool vhost_scsi_session_void(struct vhost_scsi_session *session)
 		vhost_scsi_blob_drop(blob);
 	}
 	session->final = false;
-	clean = !session->final_begun;
+	/* A final state that could not be had is void as well. */
+	clean = !session->final_begun && !session->error;
+	session->error = 0;
 	session->final_begun = false;
 	session->crc = session->crc_final;
 	vhost_scsi_session_changed(session);

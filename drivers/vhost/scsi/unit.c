@@ -57,6 +57,9 @@ bool vhost_scsi_unit_next(struct vhost_scsi *vs, struct vhost_scsi_unit *unit)
 {
 	u64 lun = unit->begun ? unit->lun + 1 : 0;
 
+	/* There is no number after the last. */
+	if (unit->begun && !lun)
+		unit->target++;
 	unit->begun = true;
 	for (; unit->target < VHOST_SCSI_MAX_TARGETS; unit->target++, lun = 0) {
 		struct vhost_scsi_nexus *nexus =
