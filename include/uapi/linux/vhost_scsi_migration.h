@@ -41,7 +41,8 @@
  *					void, and the session goes on
  *	LOGGING		STOP		ends the session.  If all of it was
  *					read, this is the hand-over: the guest's
- *					registrations leave this host
+ *					registrations leave this host.  If not,
+ *					reservations are put back
  *	STOP		RUNNING		resumes.  Without an endpoint it lifts
  *					a suspension, and the state remains STOP
  *	STOP		LOGGING		opens a save session, with the final
@@ -56,13 +57,18 @@
  *
  * And by the other ioctls:
  *
- *	STOP		SET_ENDPOINT	RUNNING, or STOP if suspended
+ *	STOP		SET_ENDPOINT	RUNNING, or STOP if suspended.  With an
+ *					accepted load: -EXDEV for another WWPN,
+ *					-ESTALE if rings, features or
+ *					reservations are not those of the load
  *	LOGGING		SET_ENDPOINT	RUNNING|LOGGING, or LOGGING if
- *					suspended; the final state is void
- *	RESUMING	SET_ENDPOINT	RUNNING, if the load was accepted and
- *					its descriptor closed.  -EAGAIN if it is
- *					incomplete, the load's own error if it
- *					was refused, -EXDEV for another WWPN
+ *					suspended; the final state is void.
+ *					-EIO if a reservation could not be put
+ *					back, -EXDEV for another WWPN
+ *	RESUMING	SET_ENDPOINT	as SET_STATE(STOP), then as SET_ENDPOINT
+ *					in STOP.  -EAGAIN if the load is
+ *					incomplete or its descriptor open, the
+ *					load's own error if it was refused
  *	RUNNING		CLEAR_ENDPOINT	STOP
  *	RUNNING|LOGGING	CLEAR_ENDPOINT	LOGGING, with the final state captured
  *
@@ -217,17 +223,19 @@ enum vhost_scsi_mig_flush {
 
 /**
  * struct vhost_scsi_mig_status - argument of VHOST_SCSI_MIG_GET_STATE
- * @argsz: in: sizeof of this structure, or less; as much is written
+ * @argsz: in: sizeof of this structure, or less, at least up to @state; as much
+ *	is written.  Out: sizeof
  * @flags: in: 0.  Out: VHOST_SCSI_MIG_DRAINING and the like
  * @state: state bits
  * @inflight: requests and workers in flight.  0 in a stopped state that is not
- *	draining
+ *	draining, but for commands that change reservations, during SET_STATE
  * @pending: bytes of the save session that are there and were not read yet
  * @events: counts the times that a state was reached
  * @write_errors: writes that a backend has ended with an error since the
  *	endpoint was set.  A remote target may still execute one that timed
  *	out; fencing it is the storage's job
- * @error: errno (positive) of what failed last, 0 if nothing has
+ * @error: errno (positive) with which a load was refused, or reservations could
+ *	not be put back, last; 0 if none was
  * @reason: enum vhost_scsi_mig_reason that goes with it
  * @target: where
  * @flush: enum vhost_scsi_mig_flush
@@ -317,7 +325,7 @@ enum vhost_scsi_mig_verdict {
  * @verdict: enum vhost_scsi_mig_verdict
  * @error: errno (positive) that writing or leaving RESUMING fails with, or 0
  * @blocker: why it was refused, and where
- * @offset: bytes of the stream that were taken in
+ * @offset: bytes of the stream that were taken in, from the last HEADER on
  */
 struct vhost_scsi_mig_check {
 	__u32 argsz;
@@ -349,11 +357,9 @@ struct vhost_scsi_mig_eventfd {
  *	EINVAL		@argsz too small, an unknown flag, a reserved field set
  *	EFAULT		the argument cannot be read or written
  *
- * and those that change the device, besides what is said below, with
- *
- *	EOWNERDEAD	the device is in ERROR
- *	EINTR		a fatal signal came; see there for where that leaves it
- *	ENOMEM
+ * all but GET_STATE and CHECK with ENOMEM, and all that wait with EINTR if a
+ * fatal signal comes.  Those that change the device fail with EOWNERDEAD if it is
+ * in ERROR.
  *
  * A call that fails changes nothing unless it is said to.
  */
@@ -379,7 +385,9 @@ struct vhost_scsi_mig_eventfd {
  *	ENOTCONN	without an endpoint: RUNNING from RESUMING, or from STOP
  *			if not suspended; RUNNING|LOGGING from LOGGING
  *	ETIMEDOUT	time is up.  The device goes on draining: call again to
- *			go on waiting, or ask for RUNNING to give up
+ *			go on waiting, or ask for RUNNING to give up.  Where
+ *			reservations were being changed, call again to go on,
+ *			or drop the session: what was begun is then undone
  *	EINTR		as ETIMEDOUT
  *	EFAULT		a ring lies in memory that cannot be reached.  The
  *			device stays stopped
@@ -391,9 +399,11 @@ struct vhost_scsi_mig_eventfd {
  *	EBADMSG, EPROTO, EMEDIUMTYPE, EFBIG, EREMCHG, EKEYREJECTED
  *			leaving RESUMING: the load was refused, see DATA_FD; or
  *			it cannot be applied: see @reason of GET_STATE.  What
- *			had been applied is undone
- *	EIO		a reservation could not be put back when resuming from
- *			LOGGING: see @reason.  The device stays stopped
+ *			had been applied is undone.  (RUNNING from RESUMING may
+ *			fail after the load was applied: the state is STOP then)
+ *	EIO		leaving LOGGING, but for the hand-over: a reservation
+ *			could not be put back: see @reason.  The device stays
+ *			stopped, in LOGGING
  *	ENOMEM, EINTR	to LOGGING: the device is stopped, but the final state
  *			could not be captured, and reading it fails with the
  *			same error.  Ask for RUNNING to go on
@@ -426,6 +436,7 @@ struct vhost_scsi_mig_eventfd {
  *	EFBIG		TOO_LARGE
  *	EREMCHG		LUN_*: something is not what it is at the source
  *	EKEYREJECTED	PR_*, SPC2_*, BACKEND
+ *	ENOMEM		no reason
  *
  * The descriptor can be handed to another process.  When its session is over,
  * or the device is gone, both fail with ENODEV.
@@ -451,7 +462,7 @@ struct vhost_scsi_mig_eventfd {
  * POLLERR in ERROR.
  *
  *	EBADF		not a descriptor
- *	EINVAL		not an eventfd
+ *	EINVAL		not an eventfd, or below -1
  */
 #define VHOST_SCSI_MIG_SET_EVENTFD \
 	_IOW(VHOST_SCSI_MIG_IOC, 0x4d, struct vhost_scsi_mig_eventfd)
@@ -472,8 +483,9 @@ struct vhost_scsi_mig_eventfd {
  *	END
  *
  * Sections of other types may stand anywhere between HEADER and END; a reader
- * that does not know the type, or knows an older version of it, skips it if
- * VHOST_SCSI_MIG_SKIPPABLE is set, and refuses the stream if not.
+ * that does not know the type skips it if VHOST_SCSI_MIG_SKIPPABLE is set, and
+ * refuses the stream if not.  A newer version of one of the types above is
+ * refused: none of them can be done without.
  *
  * A HEADER where a section begins starts the stream anew: what came before is
  * void.  A source whose device was resumed in the middle writes one.
