@@ -225,6 +225,9 @@ static int ask(struct migration *m)
 		return -1;
 	if (device_status(&m->source->dev, &status, m->f))
 		return -1;
+	if (status.state == VHOST_SCSI_MIG_ERROR)
+		return fail(m->f, CTL_FAILED,
+			    "the QEMU that owned the device is gone");
 	/* A guest that is paused has no more to say than this. */
 	if (device_set_state(&m->source->dev,
 			     status.state | VHOST_SCSI_MIG_LOGGING, 0, 0, m->f))

@@ -108,8 +108,8 @@ static int ask(struct qmp *qmp, const char *name, json_object *arguments,
 	status = wait_locked(qmp, name, &qmp->greeted, NULL, f);
 	if (status)
 		json_object_put(command);
-	else
-		status = channel_send(&qmp->channel, command, NULL, 0, f);
+	else if (channel_send(&qmp->channel, command, NULL, 0, f))
+		status = fail(f, CTL_FAILED, "QEMU is gone");
 	if (!status)
 		status = wait_locked(qmp, name, NULL, &qmp->answer, f);
 	*answer = status ? NULL : qmp->answer;

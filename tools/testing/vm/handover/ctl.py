@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 
 from qemu import Failed, Qemu
 
@@ -20,13 +21,28 @@ def ctl(*args, seconds=120):
     return done.returncode, done.stdout.strip()
 
 
+def elsewhere(directory):
+    """A command that runs another as if this host had booted once more."""
+    path = os.path.join(directory, "boot_id")
+    with open(path, "w") as file:
+        file.write("01234567-89ab-cdef-0123-456789abcdef\n")
+    return ["unshare", "-m", "sh", "-c",
+            'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"',
+            path]
+
+
 class Hosted(Qemu):
     """A QEMU that `vhost-scsi-ctl run` has started."""
 
-    def __init__(self, name, args, directory, console):
+    def __init__(self, name, args, directory, console, far=None):
+        """far: an address to listen at as if this were another host."""
         self.control = os.path.join(directory, name + ".ctl")
+        self.address = far or self.control
+        prefix = [CTL, "run", "-c", self.control]
+        if far:
+            prefix = [*elsewhere(directory), *prefix, "-l", far]
         super().__init__(name, args, directory, console,
-                         prefix=(CTL, "run", "-c", self.control, "--"))
+                         prefix=(*prefix, "--"))
         self.tty = console.sock
 
     def state(self):
@@ -53,6 +69,13 @@ class Hosted(Qemu):
     def kill_qemu(self):
         """SIGKILL for QEMU alone: what runs it sees it end."""
         os.kill(self.qemu_pid(), signal.SIGKILL)
+
+    def kill_owner(self):
+        """The same, until the device has noticed. In a migration alone: what
+        runs QEMU stays until that is over."""
+        self.kill_qemu()
+        while self.state()["state"] != "ERROR":
+            time.sleep(0.05)
 
     def kill(self):
         """QEMU first: it would outlive what runs it."""

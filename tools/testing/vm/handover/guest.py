@@ -23,7 +23,7 @@ class Guest:
         self.qemus = []
         self.now = None
 
-    def qemu(self, wwpn, *more):
+    def qemu(self, wwpn, *more, far=None):
         """Another QEMU for it; the first one boots it."""
         kernel = os.environ.get("LAB_KERNEL", "6.12")
         boot = f"{PROJECT}/build/guest/{'6.12' if kernel == 'debug' else kernel}"
@@ -36,7 +36,7 @@ class Guest:
             "-append", "console=ttyS0 quiet panic=-1 mitigations=off "
                        f"random.trust_cpu=on -- depth=8 blocks={BLOCKS}",
             "-device", f"vhost-scsi-pci,vhostfd=@,wwpn={wwpn},migratable=on",
-            "-no-reboot", *more], self.directory, self.console)
+            "-no-reboot", *more], self.directory, self.console, far)
         self.qemus.append(qemu)
         return qemu
 
@@ -44,8 +44,8 @@ class Guest:
         self.now = self.qemu(wwpn)
         self.console.wait("READY", LIMIT)
 
-    def destination(self, wwpn):
-        return self.qemu(wwpn, "-incoming", "defer")
+    def destination(self, wwpn, far=None):
+        return self.qemu(wwpn, "-incoming", "defer", far=far)
 
     def moved(self, qemu):
         self.now = qemu
