@@ -14,7 +14,7 @@ import time
 COMPLAINT = re.compile(
     r"I/O error|Call Trace|BUG|WARNING|Oops|panic|timed? ?out|abort|"
     r"rejecting|Sense Key|lockup|stall|offlin", re.I)
-REPORT = re.compile(r"^(READY|DISK|CHECK|RESULT|ERROR|NOTE|SAID|RAN) ?(.*)$")
+REPORT = re.compile(r"^(READY|DISK|CHECK|RESULT|ERROR|NOTE|SAID|RAN|MDEV-\w+) ?(.*)$")
 
 
 # Not the host's: what a CPU that TCG emulates tells its nested guests of the
