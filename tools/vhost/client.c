@@ -307,9 +307,9 @@ static int follow(const struct client_options *o, struct channel *c,
 		       terminal ? "\r\033[K" : "", remaining >> 20, total >> 20,
 		       terminal ? "" : "\n");
 	fflush(stdout);
-	if (!*step)
+	if (!*step || !o->interactive)
 		return 0;
-	go = !o->interactive || confirmed();
+	go = confirmed();
 	return answer(c, go && !interrupted, f);
 }
 
@@ -376,6 +376,8 @@ int client_migrate(const struct client_options *o, const char *destination,
 			       json_object_new_string(absolute ? absolute :
 						      destination));
 	free(absolute);
+	json_object_object_add(request, "interactive",
+			       json_object_new_boolean(o->interactive));
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	status = channel_send(&c, request, NULL, 0, f);

@@ -27,6 +27,7 @@ struct migration {
 	struct channel *client;
 	struct channel peer;		/* the destination */
 	const char *destination;
+	bool interactive;
 	struct failure *f;
 
 	bool guest_ran;			/* when it began */
@@ -85,7 +86,7 @@ static void note(struct migration *m, const char *text)
 static int step(struct migration *m, const char *name, const char *text)
 {
 	tell(m, "step", name, text);
-	return go_on(m);
+	return m->interactive || channel_ready(m->client) ? go_on(m) : 0;
 }
 
 static int ask_peer(struct migration *m, json_object *request,
@@ -483,13 +484,11 @@ static int clean_up(struct migration *m)
 	char text[sizeof(m->f->text)];
 
 	m->finished = true;
-	/* No way back: a client that is gone does not change it. */
-	tell(m, "step", "commit", "the guest runs there; giving up the source");
-	go_on(m);
 	/*
-	 * Not waited for, and never refused by the client: from here on the
-	 * guest's registrations at this port are nobody's.
+	 * No way back: whatever the client says, from here on the guest's
+	 * registrations at this port are nobody's.
 	 */
+	step(m, "commit", "the guest runs there; giving up the source");
 	if (device_set_state(&m->source->dev, VHOST_SCSI_MIG_STOP, 0, 0, m->f)) {
 		snprintf(text, sizeof(text), "%s", m->f->text);
 		return fail(m->f, CTL_NOT_CLEAN,
@@ -585,12 +584,12 @@ static void undo(struct migration *m)
 }
 
 int migrate(struct server *source, struct channel *client,
-	    const char *destination, char *done, size_t size,
-	    struct failure *f)
+	    const char *destination, bool interactive, char *done,
+	    size_t size, struct failure *f)
 {
 	struct migration m = {
 		.source = source, .client = client, .peer.fd = -1,
-		.destination = destination, .f = f,
+		.destination = destination, .interactive = interactive, .f = f,
 	};
 	int status;
 

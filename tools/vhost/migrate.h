@@ -8,12 +8,13 @@
 
 /*
  * Migrates the guest to the `run` at @destination. Each step is told to @client,
- * which says whether to take it, and can cancel at any time. 0 and the reply's
- * text in @done if the guest runs there.
+ * which can cancel at any time. If it is @interactive, it has to say whether to
+ * take the step; if not, one that is stopped itself stops no guest. 0 and the
+ * reply's text in @done if the guest runs there.
  */
 int migrate(struct server *source, struct channel *client,
-	    const char *destination, char *done, size_t size,
-	    struct failure *f);
+	    const char *destination, bool interactive, char *done,
+	    size_t size, struct failure *f);
 /* Has the guest go on here, whatever became of a migration. */
 int migrate_roll_back(struct server *source, bool guest_ran, struct failure *f);
 

@@ -226,6 +226,13 @@ static int do_load(struct connection *c, json_object *request,
 static int do_apply(struct connection *c, json_object *request,
 		    json_object *reply, struct failure *f)
 {
+	struct vhost_scsi_mig_status status;
+
+	/* The same call would suspend a guest that runs. */
+	if (device_status(&c->server->dev, &status, f))
+		return -1;
+	if (status.state != VHOST_SCSI_MIG_RESUMING)
+		return fail(f, CTL_FAILED, "nothing was loaded");
 	if (device_set_state(&c->server->dev, VHOST_SCSI_MIG_STOP, 0, 0, f))
 		return -1;
 	return do_state(c, request, reply, f);
@@ -342,7 +349,8 @@ static int do_migrate(struct connection *c, json_object *request,
 
 	if (!*destination)
 		return fail(f, CTL_USAGE, "no destination is named");
-	if (migrate(c->server, &c->channel, destination, done, sizeof(done), f))
+	if (migrate(c->server, &c->channel, destination,
+		    message_is(request, "interactive"), done, sizeof(done), f))
 		return -1;
 	add_text(reply, "done", done);
 	return 0;
