@@ -52,14 +52,14 @@ def paused(guest):
     """A guest that stands still, from the start of the migration to its end."""
     destination = guest.destination()
     guest.current.command("stop")
+    guest.assume_bandwidth(FAST)
     guest.begin(destination)
     return complete(guest, destination, paused=True)
 
 
 def begin_slowly(guest):
     destination = guest.destination()
-    guest.bandwidth(SLOW)
-    guest.begin(destination)
+    guest.begin(destination, SLOW)
     guest.wait_precopy()
     return destination
 
@@ -92,7 +92,6 @@ def cancelled_in_precopy(guest):
     guest.wait_status("cancelled")
     guest.go_back(destination)
     guest.work(1)
-    guest.bandwidth(FAST)
     return {}
 
 
@@ -104,7 +103,6 @@ def cancelled_stopped(guest):
 
     destination = guest.destination()
     wait_before_switchover(True)
-    guest.bandwidth(FAST)
     guest.begin(destination)
     guest.wait_status("pre-switchover")
     guest.current.command("migrate_cancel")
