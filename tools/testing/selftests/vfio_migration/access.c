@@ -190,7 +190,7 @@ TEST_F(access, only_the_data_section_can_be_mapped)
 	EXPECT_EQ(EINVAL, errno);
 }
 
-/* An access happens as a whole or not at all: no acknowledgement of it either. */
+/* An access happens as a whole or not at all: no acknowledgment of it either. */
 TEST_F(access, fault_has_no_effect)
 {
 	void *bad = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -28,7 +28,7 @@ FIXTURE(arcs)
 FIXTURE_VARIANT(arcs)
 {
 	enum space_kind kind;
-	enum abi abi;
+	enum version abi;
 	const uint32_t *states;
 	unsigned int nr;
 };
@@ -71,7 +71,7 @@ FIXTURE_TEARDOWN(arcs)
 }
 
 /* Bytes to be read, by whatever this ABI has for it. */
-static uint64_t pending(FIXTURE_DATA(arcs) *self, enum abi abi, uint32_t state)
+static uint64_t pending(struct _test_data_arcs *self, enum version abi, uint32_t state)
 {
 	if (abi == V1)
 		return v1_pending(self->d);
@@ -79,8 +79,8 @@ static uint64_t pending(FIXTURE_DATA(arcs) *self, enum abi abi, uint32_t state)
 }
 
 /* A fresh device, then its state, with the load complete if that is the state. */
-static void arrive(struct __test_metadata *_metadata, FIXTURE_DATA(arcs) *self,
-		   enum abi abi, uint32_t state, bool loaded)
+static void arrive(struct __test_metadata *_metadata, struct _test_data_arcs *self,
+		   enum version abi, uint32_t state, bool loaded)
 {
 	if (self->fd >= 0)
 		close(self->fd);
@@ -98,7 +98,7 @@ static void arrive(struct __test_metadata *_metadata, FIXTURE_DATA(arcs) *self,
 }
 
 static void check_pair(struct __test_metadata *_metadata,
-		       FIXTURE_DATA(arcs) *self, enum abi abi, uint32_t from,
+		       struct _test_data_arcs *self, enum version abi, uint32_t from,
 		       uint32_t to)
 {
 	struct stream *s = stream_new(2 * MIB);
@@ -208,7 +208,7 @@ TEST_F(arcs, value_that_is_no_state_is_refused)
 /* V7: one session at a time. */
 TEST_F(arcs, other_abi_is_busy_while_a_session_is_open)
 {
-	enum abi other = variant->abi == V1 ? V2 : V1;
+	enum version other = variant->abi == V1 ? V2 : V1;
 
 	for (unsigned int i = 0; i < variant->nr; i++) {
 		uint32_t state = variant->states[i];

@@ -34,7 +34,7 @@ FIXTURE_TEARDOWN(outside)
 
 /* @error: of a write of data_size. */
 static void expect_idle_region(struct __test_metadata *_metadata,
-			       FIXTURE_DATA(outside) *self, int error)
+			       struct _test_data_outside *self, int error)
 {
 	for (int i = 0; i < 2; i++) {
 		EXPECT_EQ(0, v1_pending(self->d));
@@ -52,7 +52,7 @@ static bool is_zero(const uint8_t *p, size_t len)
 	return !len;
 }
 
-static bool section_is_zero(FIXTURE_DATA(outside) *self)
+static bool section_is_zero(struct _test_data_outside *self)
 {
 	uint8_t *buf = malloc(self->section);
 	bool zero;

@@ -529,7 +529,7 @@ uint32_t v1_value(uint32_t state)
 	return value[state];
 }
 
-int abi_set(struct device *d, enum abi abi, uint32_t state, int *fd)
+int abi_set(struct device *d, enum version abi, uint32_t state, int *fd)
 {
 	int unused;
 
@@ -539,7 +539,7 @@ int abi_set(struct device *d, enum abi abi, uint32_t state, int *fd)
 	return abi == V1 ? v1_set(d, v1_value(state)) : v2_set(d, state, fd);
 }
 
-struct stream *abi_save(struct device *d, enum abi abi)
+struct stream *abi_save(struct device *d, enum version abi)
 {
 	struct stream *s = stream_new(d->size + d->size / 64 + MIB);
 	int fd, ret;

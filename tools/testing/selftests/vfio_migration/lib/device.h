@@ -19,7 +19,7 @@
 
 /* Of <linux/vfio.h> in 7.2. */
 #ifndef VFIO_PRECOPY_INFO_REINIT
-#define VFIO_PRECOPY_INFO_REINIT		(1 << 0)
+#define VFIO_PRECOPY_INFO_REINIT		1
 #define VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2	12
 #endif
 
@@ -29,7 +29,7 @@
 #endif
 
 #define PAGE		4096UL
-#define MIB		(1UL << 20)
+#define MIB		0x100000UL
 #define WAIT_MS		30000
 #define MCOPY		"mcopy/mcopy-16M"
 #define MCOPY_64M	"mcopy/mcopy-64M"
@@ -139,14 +139,14 @@ long stream_some(struct device *d, int fd, struct stream *s, size_t len);
 int stream_load(struct device *d, int fd, const void *data, size_t len);
 
 /* Both ABIs in the states of version 2; P2P states exist in version 2 alone. */
-enum abi {
+enum version {
 	V1,
 	V2,
 };
 
-int abi_set(struct device *d, enum abi abi, uint32_t state, int *fd);
+int abi_set(struct device *d, enum version abi, uint32_t state, int *fd);
 /* Saves it stopped, from beginning to end, and leaves it running. */
-struct stream *abi_save(struct device *d, enum abi abi);
+struct stream *abi_save(struct device *d, enum version abi);
 uint32_t v1_value(uint32_t state);
 
 /* The lab's debug kernel: ten times as slow. */

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <string.h>
 
+#include "kselftest.h"
+
 #include "device.h"
 #include "graph.h"
 
@@ -24,8 +26,6 @@ static const struct {
 	{ PRE_COPY_P2P, STOP_COPY },
 	{ STOP, RESUMING },
 };
-
-#define NR_ARCS (sizeof(arcs) / sizeof(arcs[0]))
 
 bool graph_saves(uint32_t state)
 {
@@ -85,7 +85,7 @@ bool graph_search(uint32_t from, uint32_t to, uint64_t flags,
 		state = queue[head++];
 		if (!passable(state, from, to))
 			continue;
-		for (unsigned int i = 0; i < NR_ARCS; i++) {
+		for (unsigned int i = 0; i < ARRAY_SIZE(arcs); i++) {
 			uint32_t next = arcs[i].to;
 
 			if (arcs[i].from != state || seen[next])
