@@ -9,6 +9,7 @@
  */
 #include <linux/mm.h>
 #include <linux/ratelimit.h>
+#include <linux/sched/stat.h>
 #include <linux/vhost.h>
 
 #include "scsi.h"
@@ -205,6 +206,17 @@ void vhost_scsi_ring_finish(struct vhost_scsi_queue *q, bool answer)
 	vhost_scsi_tmf_wake(q->vs);
 }
 
+/*
+ * A worker without work goes to sleep.  Whoever was told of answers may be
+ * waiting for this CPU, to send the next requests: let it run first.  To go to
+ * sleep and be woken again costs more than a small request does.
+ */
+static void vhost_scsi_ring_yield(struct vhost_scsi_queue *q)
+{
+	if (!single_task_running() && !vhost_vq_has_work(&q->vq))
+		schedule();
+}
+
 /**
  * vhost_scsi_ring_done_work - finish ops in a worker
  * @work: vhost_scsi_queue.done_work
@@ -227,6 +239,7 @@ void vhost_scsi_ring_done_work(struct vhost_work *work)
 	mutex_unlock(&q->vq.mutex);
 	up_read(&vs->gate);
 	vhost_scsi_queue_leave(q, 1);
+	vhost_scsi_ring_yield(q);
 }
 
 /* Look at the ring until it is empty or others want their turn. */
@@ -296,6 +309,7 @@ void vhost_scsi_ring_run(struct vhost_scsi_queue *q)
 	up_read(&vs->gate);
 
 	vhost_scsi_queue_leave(q, 1);
+	vhost_scsi_ring_yield(q);
 }
 
 /**
