@@ -382,6 +382,8 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	boot_mounts();
 	boot_serial("/dev/ttyS0");
+	/* After a reboot, half a line of before may be left. */
+	printf("\n");
 	boot_modules("/modules/order");
 	for (i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "disk"))
