@@ -14,6 +14,7 @@
 
 #include "scsi.h"
 #include "trace.h"
+#include "compat_target.h"
 
 #define VHOST_SCSI_FIXED_SENSE_LEN 18
 
@@ -170,6 +171,7 @@ static struct vhost_scsi_cmd *vhost_scsi_cmd_get(struct vhost_scsi_queue *q)
 		return NULL;
 	cmd = llist_entry(node, struct vhost_scsi_cmd, free);
 	memset(&cmd->op.se_cmd, 0, sizeof(cmd->op.se_cmd));
+	cmd->op.crowds = false;
 	/* LIO sets but a few bytes of it, and says that all are valid. */
 	memset(cmd->sense, 0, sizeof(cmd->sense));
 	cmd->data_in_valid = false;
@@ -260,25 +262,30 @@ static bool vhost_scsi_backend_blocks(const struct target_backend_ops *backend)
 }
 
 /*
- * Submit in this worker, or from a workqueue?
+ * May this worker submit a command, or does a workqueue?
  *
- * Here is cheaper if LIO completes in place, too.  If it completes in a
- * workqueue, then that one may as well submit: one switch there and one back.
- * A backend that blocks must not block the worker, which serves other queues,
- * and whom ioctls wait for.
+ * A worker that waits for a backend serves no other queue meanwhile, and the
+ * process that it is a thread of cannot die (G12).  So it submits what cannot
+ * wait.  That is no command that LIO executes by more than handing it over, as
+ * UNMAP and all that writes a file.  And a block device with as many commands
+ * as it can take has the next one wait, for ever if it hangs; one at a time
+ * does not fill it.  No command is overtaken that way either.
  */
 static bool vhost_scsi_cmd_submits_here(struct vhost_scsi_queue *q,
-					const struct se_device *dev)
+					struct vhost_scsi_cmd *cmd,
+					const u8 *cdb)
 {
-	/* The administrator's word; LIO sees to it. */
-	if (dev->dev_attrib.submit_type != TARGET_FABRIC_DEFAULT_SUBMIT)
-		return true;
+	const struct se_device *dev = cmd->op.se_cmd.se_dev;
 
 	if (unlikely(dev->transport != q->backend)) {
 		q->backend = dev->transport;
 		q->blocks = vhost_scsi_backend_blocks(q->backend);
 	}
-	return COMPAT_TARGET_COMPLETES_IN_PLACE && !q->blocks;
+	if (q->blocks)
+		return false;
+	cmd->op.crowds = true;
+	return atomic_inc_return(&q->vs->crowd) == 1 &&
+	       (vhost_scsi_cdb_is_rw(cdb) || cdb[0] == TEST_UNIT_READY);
 }
 
 /**
@@ -294,6 +301,42 @@ void vhost_scsi_cmd_submit_work(struct work_struct *work)
 
 	llist_for_each_entry_safe(op, next, llist_reverse_order(list), done)
 		target_submit(&op->se_cmd);
+}
+
+/**
+ * vhost_scsi_cmd_submit_rest - submit what is left of one look at a ring
+ * @q: queue
+ *
+ * From a workqueue, but for a command that is all there is in flight: this
+ * worker submits that one, and LIO completes it here too if the backend is done
+ * with it at once.  That saves two switches of tasks; with several commands, a
+ * thread of LIO's would be woken for each.  As no other is in flight, none is
+ * overtaken.
+ *
+ * Context: worker, vq->mutex held, vhost_scsi_queue.serving set.
+ */
+void vhost_scsi_cmd_submit_rest(struct vhost_scsi_queue *q)
+{
+	struct vhost_scsi_op *op;
+	struct llist_node *node;
+
+	lockdep_assert_held(&q->vq.mutex);
+
+	if (llist_empty(&q->submits))
+		return;
+	/* The worker and the command. */
+	if (!q->submits_here || atomic_read(&q->inflight) != 2) {
+		queue_work(vhost_scsi_submit_wq, &q->submit_work);
+		return;
+	}
+	/* Work that was queued before may have taken it. */
+	node = llist_del_all(&q->submits);
+	if (node) {
+		op = llist_entry(node, struct vhost_scsi_op, done);
+		target_submit(&op->se_cmd);
+		/* Nobody gives it a new use while we hold the mutex. */
+		compat_target_complete(&op->se_cmd);
+	}
 }
 
 static void vhost_scsi_cmd_submit(struct vhost_scsi_queue *q,
@@ -321,12 +364,17 @@ static void vhost_scsi_cmd_submit(struct vhost_scsi_queue *q,
 			       0, cmd->prot.sgl, cmd->prot.nents, GFP_KERNEL))
 		return;
 
-	if (vhost_scsi_cmd_submits_here(q, se_cmd->se_dev)) {
+	/* The administrator's word; LIO sees to it. */
+	if (se_cmd->se_dev->dev_attrib.submit_type !=
+	    TARGET_FABRIC_DEFAULT_SUBMIT) {
 		target_submit(se_cmd);
 		return;
 	}
-	if (llist_add(&cmd->op.done, &q->submits))
-		queue_work(vhost_scsi_submit_wq, &q->submit_work);
+	q->submits_here = vhost_scsi_cmd_submits_here(q, cmd, cdb);
+	if (COMPAT_TARGET_COMPLETES_IN_PLACE && q->submits_here)
+		target_submit(se_cmd);
+	else
+		llist_add(&cmd->op.done, &q->submits);
 }
 
 /**

@@ -163,6 +163,8 @@ void vhost_scsi_ring_done(struct vhost_scsi_op *op)
 	 * takes the workers and the queues away.
 	 */
 	rcu_read_lock();
+	if (op->crowds)
+		atomic_dec(&q->vs->crowd);
 	/*
 	 * If there was something on the list, somebody has been told.  A worker
 	 * that serves the ring will look at the list on its way out.  llist_add()
@@ -259,6 +261,7 @@ static void vhost_scsi_ring_serve(struct vhost_scsi_queue *q)
 		case VHOST_SCSI_REFUSED:
 			break;
 		case VHOST_SCSI_EMPTY:
+			vhost_scsi_cmd_submit_rest(q);
 			/* Answers first: the guest may be waiting for them. */
 			vhost_scsi_ring_finish(q, true);
 			vhost_scsi_ring_publish(q);
@@ -296,6 +299,7 @@ void vhost_scsi_ring_run(struct vhost_scsi_queue *q)
 	if (vhost_vq_get_backend(&q->vq)) {
 		WRITE_ONCE(q->serving, true);
 		vhost_scsi_ring_serve(q);
+		vhost_scsi_cmd_submit_rest(q);
 		WRITE_ONCE(q->serving, false);
 		/*
 		 * What was put on the list with the flag set is seen now; what

@@ -189,12 +189,14 @@ enum vhost_scsi_op_kind {
  * @se_cmd: LIO's part.  It holds one reference; when that is dropped,
  *	vhost_scsi_release_cmd() gets the op back, exactly once
  * @kind: which structure this is embedded in
+ * @crowds: it is counted in vhost_scsi.crowd
  * @queue: whose in-flight count the op holds one of
  * @done: entry of vhost_scsi_queue.submits, later of vhost_scsi_queue.done
  */
 struct vhost_scsi_op {
 	struct se_cmd se_cmd;
 	enum vhost_scsi_op_kind kind;
+	bool crowds;
 	struct vhost_scsi_queue *queue;
 	struct llist_node done;
 };
@@ -279,8 +281,9 @@ struct vhost_scsi_stats {
  *	notified, and one for every worker inside the queue.  See quiesce.c
  * @done: ops to be finished, filled from any context
  * @done_work: finishes them in a worker
- * @submits: commands to be submitted from @submit_work
- * @submit_work: submits them
+ * @submits: commands to be submitted when the worker has emptied the ring
+ * @submits_here: the worker may submit the last of them
+ * @submit_work: submits them, unless the worker does
  * @backend: the last backend that a command went to, and
  * @blocks: whether it blocks
  * @serving: a worker is in vhost_scsi_ring_run(); it finishes ops on its way out
@@ -292,9 +295,9 @@ struct vhost_scsi_stats {
  * @last_serial: of the last command
  * @stats: counters
  *
- * vq.mutex protects @backend, @blocks, @broken, @returning, @free, @last_serial
- * and @stats, and all that it protects for the vhost core.  @cmds and @ncmds
- * change only with nothing in flight.
+ * vq.mutex protects @submits_here, @backend, @blocks, @broken, @returning,
+ * @free, @last_serial and @stats, and all that it protects for the vhost core.
+ * @cmds and @ncmds change only with nothing in flight.
  */
 struct vhost_scsi_queue {
 	struct vhost_virtqueue vq;
@@ -312,6 +315,7 @@ struct vhost_scsi_queue {
 	bool serving;
 
 	struct llist_head submits;
+	bool submits_here;
 	struct work_struct submit_work;
 	const struct target_backend_ops *backend;
 	bool blocks;
@@ -437,6 +441,7 @@ struct vhost_scsi_migration {
  *	@running
  * @gate: see the lock order above
  * @bounce_pages: held by bounced requests
+ * @crowd: commands of the guest that backends which do not block have
  * @flush_result: of the last stop.  Under dev.mutex
  * @mig: migration state
  * @event_lock: protects the fields up to @events_missed
@@ -468,6 +473,7 @@ struct vhost_scsi {
 	wait_queue_head_t drained;
 	struct rw_semaphore gate;
 	atomic_t bounce_pages;
+	atomic_t crowd;
 	enum vhost_scsi_mig_flush flush_result;
 	struct vhost_scsi_migration mig;
 
@@ -697,6 +703,7 @@ int vhost_scsi_cmds_alloc(struct vhost_scsi_queue *q);
 void vhost_scsi_cmds_free(struct vhost_scsi_queue *q);
 void vhost_scsi_cmd_handle(struct vhost_scsi_queue *q,
 			   struct vhost_scsi_chain *chain);
+void vhost_scsi_cmd_submit_rest(struct vhost_scsi_queue *q);
 void vhost_scsi_cmd_submit_work(struct work_struct *work);
 void vhost_scsi_cmd_finish(struct vhost_scsi_queue *q,
 			   struct vhost_scsi_op *op, bool answer);
