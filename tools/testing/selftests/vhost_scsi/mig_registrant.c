@@ -330,6 +330,82 @@ TEST_F(registrant, whose_spc2_reservation_was_taken_meanwhile)
 	EXPECT_EQ(SAM_GOOD, scsi_write(&self->p.s, 0));
 }
 
+/* ASC of what TEST UNIT READY reports, 0 if nothing. */
+static int told(struct device *d)
+{
+	struct req *r = req_new(d, cdb_tur(), NO_DATA, 0);
+
+	if (!req_run(r, Q_IO))
+		return -1;
+	return r->resp->status == SAM_CHECK_CONDITION ? req_sense_asc(r) : 0;
+}
+
+/*
+ * Fencing wins: a guest that was preempted while it moved gets nothing back, at
+ * either end, and is told.
+ */
+#define EXPECT_FENCED(d, witness) do {						\
+	EXPECT_STREQ(vt_str("%x@%s* type 3", OTHER, THERE_NAME), pr_shown(witness, 0)); \
+	EXPECT_EQ(0x2a, told(d));						\
+	EXPECT_EQ(SAM_RESERVATION_CONFLICT, scsi_write(d, 0));			\
+} while (0)
+
+TEST_F(registrant, that_is_fenced_before_its_state_is_applied)
+{
+	struct stream *s;
+
+	if (variant->elsewhere)
+		SKIP(return, "another host does not hear of it");
+	ASSERT_EQ(SAM_GOOD, pr_register(&self->p.s, 0, KEY));
+	ASSERT_EQ(SAM_GOOD, pr_reserve(&self->p.s, 0, KEY, PR_EA));
+	ASSERT_EQ(SAM_GOOD, pr_register(&self->w, 0, OTHER));
+	s = stream_of(&self->p, false);
+	ASSERT_EQ(SAM_GOOD, pr_out(&self->w, 0, PR_PREEMPT, PR_EA, OTHER, KEY));
+	EXPECT_EQ(-EKEYREJECTED, pair_apply(&self->p, s, 0));
+	EXPECT_EQ(VHOST_SCSI_MIG_PR_CONFLICT, mig_status(&self->p.d).reason);
+	ASSERT_EQ(0, mig_set_flags(&self->p.d, S_STOP, VHOST_SCSI_MIG_DROP, 0));
+	ASSERT_EQ(0, mig_set(&self->p.s, S_RUN));
+	EXPECT_FENCED(&self->p.s, &self->w);
+}
+
+TEST_F(registrant, that_is_fenced_before_it_starts_there)
+{
+	struct stream *s;
+
+	ASSERT_EQ(SAM_GOOD, pr_register(&self->p.s, 0, KEY));
+	ASSERT_EQ(SAM_GOOD, pr_reserve(&self->p.s, 0, KEY, PR_EA));
+	ASSERT_EQ(SAM_GOOD, pr_register(&self->w, 0, OTHER));
+	if (variant->elsewhere)
+		ASSERT_EQ(SAM_GOOD, pr_register(&self->e, 0, OTHER));
+	s = stream_of(&self->p, variant->elsewhere);
+	ASSERT_EQ(0, pair_apply(&self->p, s, variant->elsewhere ? dropped : 0));
+	ASSERT_EQ(SAM_GOOD, pr_out(THERE, 0, PR_PREEMPT, PR_EA, OTHER, KEY));
+	pair_rings(&self->p);
+	ASSERT_EQ(0, device_start(&self->p.d, self->p.td->wwpn));
+	ASSERT_EQ(0, mig_set(&self->p.s, S_STOP));
+	EXPECT_FENCED(&self->p.d, THERE);
+}
+
+/* The guest runs in one place, and that is where its reservation is. */
+TEST_F(registrant, that_went_on_at_the_source_does_not_start_there)
+{
+	struct stream *s;
+
+	if (variant->elsewhere)
+		SKIP(return, "another host does not hear of it");
+	ASSERT_EQ(SAM_GOOD, pr_register(&self->p.s, 0, KEY));
+	ASSERT_EQ(SAM_GOOD, pr_reserve(&self->p.s, 0, KEY, PR_EA));
+	s = stream_of(&self->p, false);
+	ASSERT_EQ(0, pair_apply(&self->p, s, 0));
+	pair_rings(&self->p);
+	ASSERT_EQ(0, mig_set(&self->p.s, S_RUN));
+	EXPECT_EQ(-ESTALE, device_start(&self->p.d, self->p.td->wwpn));
+	EXPECT_STATE(&self->p.d, S_STOP);
+	ASSERT_EQ(0, mig_set_flags(&self->p.d, S_STOP, VHOST_SCSI_MIG_DROP, 0));
+	EXPECT_STREQ(vt_str("%x@%s* type 3", KEY, pr_name(self->p.ts)), pr_shown(&self->w, 0));
+	EXPECT_EQ(SAM_GOOD, scsi_write(&self->p.s, 0));
+}
+
 /* Not all of it was read: whoever ends this session keeps what he has. */
 TEST_F(registrant, stays_where_it_is_if_the_session_is_no_hand_over)
 {
