@@ -26,7 +26,7 @@ check: FORCE
 	$(VM)/check $(if $(ONLY),--only $(ONLY)) $(if $(KERNEL),--kernel $(KERNEL)) $(if $(TEST),--test $(TEST))
 
 demo: deps
-	$(VM)/demo $(if $(QEMU),--qemu $(QEMU)) $(if $(KERNEL),--kernel $(KERNEL))
+	$(VM)/demo $(if $(DEVICE),--device $(DEVICE)) $(if $(QEMU),--qemu $(QEMU)) $(if $(KERNEL),--kernel $(KERNEL))
 
 # vhost-scsi-ctl
 tools: FORCE
@@ -58,7 +58,8 @@ help: FORCE
 	@echo 'make dkms-deb             a Debian package that builds the module for each kernel installed'
 	@echo 'make deps                 install the Debian packages that all of this needs'
 	@echo 'make check                every test; ONLY=step KERNEL=K TEST=name for a part'
-	@echo 'make demo                 a guest migrates, on the stock module and on ours; QEMU=10'
+	@echo 'make demo                 a guest migrates: its disk on the stock module and on ours, then'
+	@echo '                          mediated devices; DEVICE=scsi or mdev for one, QEMU=10'
 	@echo 'make tools                vhost-scsi-ctl, in build/vhost-scsi-ctl/; install it with make -C tools/vhost install'
 	@echo 'make bench                instructions and memory per request, ours and stock'
 	@echo 'make sparse, checkpatch   the static checks alone'
