@@ -231,6 +231,8 @@ static int do_apply(struct connection *c, json_object *request,
 	/* The same call would suspend a guest that runs. */
 	if (device_status(&c->server->dev, &status, f))
 		return -1;
+	if (status.state == VHOST_SCSI_MIG_ERROR)
+		return fail(f, CTL_FAILED, "QEMU is gone");
 	if (status.state != VHOST_SCSI_MIG_RESUMING)
 		return fail(f, CTL_FAILED, "nothing was loaded");
 	if (device_set_state(&c->server->dev, VHOST_SCSI_MIG_STOP, 0, 0, f))
