@@ -43,12 +43,12 @@ int mig_blockers(struct device *d, struct vhost_scsi_mig_blocker *b, unsigned in
 #define EXPECT_STATE(d, want) EXPECT_EQ(want, mig_state(d))
 /* Refused with this errno, reason, target and LUN. */
 #define EXPECT_REFUSED(d, err, why, tgt, nr) do {				\
-	struct vhost_scsi_mig_check __c = mig_check(d);				\
-	EXPECT_EQ(VHOST_SCSI_MIG_REFUSED, __c.verdict);				\
-	EXPECT_EQ(err, __c.error);						\
-	EXPECT_EQ(why, __c.blocker.reason);					\
-	EXPECT_EQ(tgt, __c.blocker.target);					\
-	EXPECT_EQ(nr, __c.blocker.lun);						\
+	struct vhost_scsi_mig_check __verdict = mig_check(d);			\
+	EXPECT_EQ(VHOST_SCSI_MIG_REFUSED, __verdict.verdict);			\
+	EXPECT_EQ(err, __verdict.error);					\
+	EXPECT_EQ(why, __verdict.blocker.reason);				\
+	EXPECT_EQ(tgt, __verdict.blocker.target);				\
+	EXPECT_EQ(nr, __verdict.blocker.lun);					\
 } while (0)
 
 /* A stream, whole or in part. Lives until undo_all(). */
