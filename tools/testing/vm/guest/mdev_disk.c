@@ -15,7 +15,7 @@ static int commands;
 
 int disk_start(void)
 {
-	char *words[] = { PROGRAM, NULL };
+	static char *const words[] = { (char *)PROGRAM, NULL };
 	posix_spawn_file_actions_t actions;
 	int fds[2];
 
