@@ -29,7 +29,6 @@ enum owner_act {
 struct owner {
 	struct rig *rig;
 	enum owner_act act;
-	unsigned int batch;	/* READs, default BATCH */
 	bool given;		/* the descriptor fd, opened by the parent */
 	int fd;
 	bool shares;		/* sends its descriptor to the parent, who gets it as fd */
@@ -79,7 +78,6 @@ static int owner_main(void *arg)
 {
 	struct owner *o = arg;
 	struct rig *rig = o->rig;
-	unsigned int batch = o->batch ? o->batch : BATCH;
 
 	close(o->talk[0]);
 	close(rig->d.fd);
@@ -89,8 +87,8 @@ static int owner_main(void *arg)
 	rig_mark(rig);
 	if (rig->top->held)
 		disk_hold(rig->top);
-	rig_reads(rig, Q_IO, batch);
-	if (!rig_submitted(rig, batch))
+	rig_reads(rig, Q_IO, BATCH);
+	if (!rig_submitted(rig, BATCH))
 		return 2;
 	if (!say(o->talk[1], o->shares ? rig->d.fd : -1))
 		return 3;
@@ -539,45 +537,6 @@ TEST_F(slow, close_returns_at_once)
 	EXPECT_GT(PROMPT_MS, vt_now_ms() - start);
 	EXPECT_TRUE(heir_starts(&self->rig));
 	EXPECT_TRUE(vt_until(unpinned(&self->rig, self->pins), WAIT_MS));
-}
-
-/*
- * A disk that has as many requests as it can take lets whoever sends one more
- * wait uninterruptibly: that must not be a thread of the owner's.
- */
-FIXTURE(full)
-{
-	struct rig rig;
-	long pins;
-};
-
-FIXTURE_SETUP(full)
-{
-	struct rig *rig = &self->rig;
-
-	memset(rig, 0, sizeof(*rig));
-	rig->top = disk_scsi_debug("dev_size_mb=16 max_queue=2 delay=0");
-	rig->bs = backstore_block(rig->top);
-	rig->t = target_open();
-	target_lun(rig->t, 0, rig->bs);
-	/* In ticks: 10 s with Debian's, 25 s with 100 a second. */
-	file_set("/sys/bus/pseudo/drivers/scsi_debug/delay", "%d", 2500);
-	self->pins = pins_held();
-}
-
-FIXTURE_TEARDOWN(full)
-{
-	undo_all();
-}
-
-TEST_F_TIMEOUT(full, owner_that_is_killed_goes_away_promptly, 180)
-{
-	struct owner o = { .batch = 6 };
-	pid_t pid = owner_start(&o, &self->rig);
-
-	EXPECT_DIES_PROMPTLY(pid);
-	/* Three times two of them. */
-	EXPECT_TRUE(vt_until(pins_held() == self->pins, 100000));
 }
 
 TEST_HARNESS_MAIN
