@@ -59,8 +59,9 @@
  *
  *	STOP		SET_ENDPOINT	RUNNING, or STOP if suspended.  With an
  *					accepted load: -EXDEV for another WWPN,
- *					-ESTALE if rings, features or
- *					reservations are not those of the load
+ *					-ESTALE if rings or features are not
+ *					those of the load, or the source has
+ *					taken its reservations back
  *	LOGGING		SET_ENDPOINT	RUNNING|LOGGING, or LOGGING if
  *					suspended; the final state is void.
  *					-EIO if a reservation could not be put
@@ -395,7 +396,8 @@ struct vhost_scsi_mig_eventfd {
  *	EAGAIN		leaving RESUMING: the load is incomplete, or its
  *			descriptor open
  *	ESTALE		RUNNING from RESUMING: ring positions or features are
- *			not those of the load
+ *			not those of the load, or the source has taken its
+ *			reservations back
  *	EBADMSG, EPROTO, EMEDIUMTYPE, EFBIG, EREMCHG, EKEYREJECTED
  *			leaving RESUMING: the load was refused, see DATA_FD; or
  *			it cannot be applied: see @reason of GET_STATE.  What

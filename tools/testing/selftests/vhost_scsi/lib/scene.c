@@ -36,7 +36,7 @@ static struct backstore *storage(const struct scene_opts *o, struct backstore **
 	return b;
 }
 
-static void third(struct target **t, struct device *d, struct backstore *b)
+static void third_up(struct target **t, struct device *d, struct backstore *b)
 {
 	*t = target_open();
 	target_lun(*t, 0, b);
@@ -53,9 +53,9 @@ void scene_up(struct scene *c, const struct scene_opts *o)
 	b = storage(o, &other);
 	PAIR_UP(&c->p, .bs = b, .bd = other, .dev.mem = 8 << 20,
 		.destination_first = o->destination_first);
-	third(&c->ts, &c->ws, b);
+	third_up(&c->ts, &c->ws, b);
 	if (o->elsewhere)
-		third(&c->td, &c->wd, other);
+		third_up(&c->td, &c->wd, other);
 }
 
 struct stream *scene_save(struct scene *c, const struct scene_opts *o)
