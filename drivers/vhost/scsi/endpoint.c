@@ -212,6 +212,8 @@ static int vhost_scsi_tpg_borrow_locked(const char *wwpn, u32 tag,
 {
 	struct vhost_scsi_tpg *tpg;
 
+	lockdep_assert_held(&vhost_scsi_tpg_lock);
+
 	*out = NULL;
 	list_for_each_entry(tpg, &vhost_scsi_tpgs, entry) {
 		if (tpg->tag != tag || !vhost_scsi_tpg_matches(tpg, wwpn))

@@ -319,6 +319,8 @@ static long vhost_scsi_ioctl_locked(struct vhost_scsi *vs, unsigned int cmd,
 	bool was_running;
 	long r;
 
+	lockdep_assert_held(&vs->dev.mutex);
+
 	switch (cmd) {
 	case VHOST_SCSI_SET_ENDPOINT:
 		return vhost_scsi_set_endpoint(vs, argp);

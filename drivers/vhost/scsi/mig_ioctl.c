@@ -158,6 +158,8 @@ static int vhost_scsi_mig_data_locked(struct vhost_scsi *vs,
 	bool save = data->flags & VHOST_SCSI_MIG_DATA_SAVE, claimed = vs->ep;
 	int r = 0;
 
+	lockdep_assert_held(&vs->dev.mutex);
+
 	if (!session || session->save != save)
 		return -ENODATA;
 	if (session->handed_out)

@@ -18,6 +18,9 @@
  * with a save session, until that is void or handed over; and a load that was
  * applied and waits for its endpoint, with the list of what is to be undone if
  * it never comes.
+ *
+ * Long, because an arc is best read beside what it is made of and beside the
+ * other arcs: each step here relies on what the one before has left behind.
  */
 #include <linux/eventfd.h>
 #include <linux/random.h>
@@ -87,7 +90,7 @@ void vhost_scsi_mig_reached(struct vhost_scsi *vs)
 void vhost_scsi_mig_update(struct vhost_scsi *vs)
 {
 	struct vhost_scsi_migration *mig = &vs->mig;
-	u32 state = VHOST_SCSI_MIG_STOP, flags = 0;
+	u32 state, flags = 0;
 
 	lockdep_assert_held(&vs->dev.mutex);
 
@@ -198,11 +201,21 @@ static void vhost_scsi_mig_end_session(struct vhost_scsi *vs)
 	vhost_scsi_session_end(session);
 }
 
-static void vhost_scsi_mig_forget_captured(struct vhost_scsi *vs)
+static void vhost_scsi_mig_forget_captured_locked(struct vhost_scsi *vs)
 {
+	lockdep_assert_held(&vhost_scsi_tpg_lock);
+
 	vs->mig.captured = false;
 	vhost_scsi_buf_free(&vs->mig.captured_reservations);
 	vhost_scsi_buf_free(&vs->mig.captured_attentions);
+}
+
+/* The owner's death, and whoever borrows a target, look at it. */
+static void vhost_scsi_mig_forget_captured(struct vhost_scsi *vs)
+{
+	mutex_lock(&vhost_scsi_tpg_lock);
+	vhost_scsi_mig_forget_captured_locked(vs);
+	mutex_unlock(&vhost_scsi_tpg_lock);
 }
 
 /*
@@ -366,7 +379,7 @@ static void vhost_scsi_mig_void(struct vhost_scsi *vs)
 		return;
 	/* configfs adds an inventory before all of it, or after. */
 	mutex_lock(&vhost_scsi_tpg_lock);
-	vhost_scsi_mig_forget_captured(vs);
+	vhost_scsi_mig_forget_captured_locked(vs);
 	/* Should that fail for want of memory, reading does, too. */
 	if (!vhost_scsi_session_void(vs->mig.session))
 		vhost_scsi_capture_first(vs, vs->mig.session);
@@ -534,8 +547,8 @@ static int vhost_scsi_go_on(struct vhost_scsi *vs, bool keep)
 	if (keep) {
 		vhost_scsi_mig_void(vs);
 	} else {
-		vhost_scsi_mig_forget_captured(vs);
 		vhost_scsi_mig_end_session(vs);
+		vhost_scsi_mig_forget_captured(vs);
 		vhost_scsi_mig_release(vs);
 	}
 	vs->mig.suspended = false;
@@ -577,8 +590,8 @@ static int vhost_scsi_go_leave(struct vhost_scsi *vs,
 		r = vhost_scsi_mig_restore(vs);
 	}
 	if (!r) {
-		vhost_scsi_mig_forget_captured(vs);
 		vhost_scsi_mig_end_session(vs);
+		vhost_scsi_mig_forget_captured(vs);
 		vhost_scsi_mig_release(vs);
 	}
 	vhost_scsi_mig_unhold(vs);

@@ -2,7 +2,8 @@
 /*
  * vhost_scsi: a virtio-scsi target in the kernel, on vhost core and LIO
  *
- * Structures shared by the files of this directory.  Where things live:
+ * Structures shared by the files of this directory, with what protects each of
+ * their fields: in one place, though that makes it long.  Where things live:
  *
  *	main.c		character device, ioctls, module
  *	configfs.c	the fabric: WWNs, TPGs, nexus, LUN links

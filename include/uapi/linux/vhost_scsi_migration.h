@@ -2,6 +2,8 @@
 /*
  * Migration state of a vhost-scsi device
  *
+ * This is the specification, so all of it is here, long as it is.
+ *
  * The ioctls here are for an orchestrator that keeps a duplicate of the
  * descriptor of /dev/vhost-scsi that it has handed to the virtual machine
  * monitor (QEMU: vhostfd=).  They suspend and resume the device, tell what is
